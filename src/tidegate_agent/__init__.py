@@ -1,0 +1,1 @@
+"""The in-cluster agent: answers the Kubernetes actions of a gateway with least privilege."""

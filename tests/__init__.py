@@ -1,0 +1,1 @@
+"""Tidegate's tests; `tests.*` also holds the far ends and builders that they share."""
