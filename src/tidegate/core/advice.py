@@ -1,0 +1,110 @@
+"""What a configuration may say, but its writer hardly means."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tidegate.core.document import Complaint, Path
+from tidegate.core.settings import Action, Settings
+
+_REPEATED_REPEAT: Final = re.compile(r"\([^()]*(?<!\\)[+*][^()]*\)[+*{]")
+
+
+def advise(settings: Settings) -> Iterator[Complaint]:
+    """Yield a warning for each part of *settings* that is valid and probably a slip."""
+    if not settings.actions:
+        yield Complaint(
+            path=("actions",), what="there is nothing anyone could do", mend="add an action"
+        )
+    for name, action in settings.actions.items():
+        yield from _admission(("actions", name), action)
+        yield from _missing_segments(("actions", name), action)
+        yield from _slow_patterns(("actions", name), action)
+    used = {action.pathway for action in settings.actions.values()}
+    for name in settings.pathways:
+        if name not in used:
+            yield Complaint(
+                path=("pathways", name),
+                what="no action goes over this pathway",
+                mend="name it in an action, or leave it out",
+            )
+    yield from _not_yet(settings)
+
+
+def _admission(path: Path, action: Action) -> Iterator[Complaint]:
+    if not action.allow:
+        yield Complaint(
+            path=(*path, "allow"),
+            what="nobody may use this action",
+            mend="add allow: {users: [ID]} or {user_groups: [ID]}",
+        )
+    for index, rule in enumerate(action.allow):
+        if not rule.users and not rule.user_groups:
+            yield Complaint(
+                path=(*path, "allow", index),
+                what="this rule admits nobody: channels and params only narrow",
+                mend="add users or user_groups; users: any admits every member",
+            )
+
+
+def _missing_segments(path: Path, action: Action) -> Iterator[Complaint]:
+    segments = action.request.path.split("/") if action.request else []
+    for name, param in action.params.items():
+        certain = param.required or param.default is not None
+        if f"{{params.{name}}}" in segments and not certain:
+            yield Complaint(
+                path=(*path, "params", name),
+                what="the path needs this value, but it may be left out",
+                mend="add required: true, or a default",
+            )
+
+
+def _slow_patterns(path: Path, action: Action) -> Iterator[Complaint]:
+    for name, param in action.params.items():
+        if param.pattern is not None and _REPEATED_REPEAT.search(param.pattern):
+            yield Complaint(
+                path=(*path, "params", name, "pattern"),
+                what="a repetition inside a repeated group can take very long on unlucky values",
+                mend="write it without one of the two, or keep max_length small",
+            )
+
+
+def _not_yet(settings: Settings) -> Iterator[Complaint]:
+    """Yield what the format knows, and this version does not carry out."""
+    what = "this version does not carry this out yet"
+    if not settings.store.url.startswith("sqlite:"):
+        yield Complaint(path=("store", "url"), what=what, mend="use sqlite:///FILE")
+    if settings.slack.app_token is not None:
+        yield Complaint(path=("slack", "app_token"), what=what, mend="use the public listener")
+    for name, action in settings.actions.items():
+        if action.request is None:
+            yield Complaint(path=("actions", name), what=what, mend="leave it out for now")
+
+
+def references(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield every reference to a secret in a file's values, with its key path.
+
+    Works on plain values, so that a file with other problems can be looked through too.
+    """
+    slack, identity = _keys(document, "slack"), _keys(document, "identity")
+    found: list[tuple[Path, Any]] = [
+        (("slack", "bot_token"), slack.get("bot_token")),
+        (("slack", "app_token"), slack.get("app_token")),
+        (("identity", "signing_key"), identity.get("signing_key")),
+    ]
+    for index, secret in enumerate(_items(slack, "signing_secrets")):
+        found.append((("slack", "signing_secrets", index), secret))
+    for index, token in enumerate(_items(_keys(document, "api"), "tokens")):
+        if isinstance(token, Mapping):
+            found.append((("api", "tokens", index, "secret"), token.get("secret")))
+    yield from ((path, ref) for path, ref in found if isinstance(ref, Mapping))
+
+
+def _keys(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = mapping.get(key)
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _items(mapping: Mapping[str, Any], key: str) -> list[Any]:
+    inner = mapping.get(key)
+    return inner if isinstance(inner, list) else []

@@ -1,0 +1,142 @@
+"""One tree of errors: the class says whose fault it was and what may be done about it.
+
+Vendor errors are chained as causes at the adapter that met them; nothing above
+an adapter sees a vendor's class or a vendor's text.
+"""
+
+from dataclasses import dataclass
+
+
+class TidegateError(Exception):
+    """Anything that Tidegate itself raises."""
+
+
+# --- refused: the request is at fault ----------------------------------------
+
+
+class RefusedError(TidegateError):
+    """What came from outside is not taken; the message holds a reason, never content."""
+
+
+class SignatureError(RefusedError):
+    """The request did not prove that it came from Slack."""
+
+
+class ForeignTeamError(RefusedError):
+    """The request is signed, but speaks for a workspace that this gateway does not serve."""
+
+
+class PayloadError(RefusedError):
+    """The request is signed, but is not something Slack sends."""
+
+
+class ParamsError(RefusedError):
+    """A person's input does not fit the action's params.
+
+    Attributes:
+        notice: What the person is told, in plain words.
+        field: The param at fault, or None.
+    """
+
+    def __init__(self, notice: str, *, field: str | None = None) -> None:
+        super().__init__(f"param {field} invalid" if field else "params invalid")
+        self.notice = notice
+        self.field = field
+
+
+# --- configuration: the operator's to mend ------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a configuration file, and its mend."""
+
+    line: int | None
+    column: int | None
+    key: str
+    what: str
+    mend: str
+
+
+class ConfigError(TidegateError):
+    """The configuration cannot be used; every problem found is listed."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{len(problems)} problem(s) in the configuration")
+        self.problems = problems
+
+
+class SecretError(TidegateError):
+    """A secret that the configuration refers to could not be read."""
+
+
+class CredentialsError(TidegateError):
+    """AWS credentials could not be had."""
+
+
+# --- the store -----------------------------------------------------------------
+
+
+class StoreError(TidegateError):
+    """The store could not do what was asked; nothing of it has happened."""
+
+
+class NotRecordedError(StoreError):
+    """The run was not recorded inside the deadline, and will not happen later."""
+
+
+class LeaseLostError(StoreError):
+    """Somebody else holds the lease now: the caller must not write any more."""
+
+
+class NoSuchRunError(StoreError):
+    """There is no run with that id."""
+
+
+class NotAllowedNowError(StoreError):
+    """The run's state does not allow what was asked; the message says why."""
+
+
+class SchemaVersionError(StoreError):
+    """The store was written by another, newer version."""
+
+
+# --- Slack ---------------------------------------------------------------------
+
+
+class SlackError(TidegateError):
+    """Slack answered no.
+
+    Attributes:
+        code: Slack's error code, cut.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code[:80])
+        self.code = code[:80]
+
+
+class SlackBusyError(SlackError):
+    """Slack asked to wait; nothing was done.
+
+    Attributes:
+        retry_after: Seconds to wait.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("ratelimited")
+        self.retry_after = retry_after
+
+
+class SlackUnreachableError(SlackError):
+    """No connection to Slack was made; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("unreachable")
+
+
+class SlackAmbiguousError(SlackError):
+    """Whether Slack did it is not known."""
+
+    def __init__(self, code: str = "no answer") -> None:
+        super().__init__(code)

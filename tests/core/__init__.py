@@ -1,0 +1,1 @@
+"""The pure rules, module by module, without doubles."""
