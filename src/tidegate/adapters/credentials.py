@@ -1,0 +1,255 @@
+"""AWS credentials from the chain that every AWS tool reads, without blocking the event loop.
+
+botocore finds them (environment, profiles, web identity, container, instance metadata) and knows
+when they need renewing. All of that is blocking I/O, and importing botocore alone takes half a
+second, so both happen in a thread of their own, at first use. What is found is kept for a minute
+at most: signing costs no hop to a thread.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from tidegate.core.sigv4 import Credentials
+from tidegate.errors import CredentialsError
+
+KEEP_SECONDS: Final = 60.0  # how long a copy is used before botocore is asked again
+NEAR_EXPIRY_SECONDS: Final = 120.0  # closer to its end than this, a caller waits for new ones
+RETRY_SECONDS: Final = 10.0  # between attempts to renew credentials that still live
+UNKNOWN_LIFETIME_SECONDS: Final = 600.0  # botocore's mandatory window: they last at least this long
+
+_NONE_FOUND: Final = (
+    "No AWS credentials were found. Give the gateway a role (a service account's, a task's or an "
+    "instance's), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+)
+
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssumedRole:
+    """A role to take on top of what the chain finds.
+
+    Attributes:
+        arn: The role's ARN.
+        region: The region whose STS is asked.
+        session_name: What CloudTrail shows as the session.
+        external_id: The secret-like id that the role's owner asks for, or None.
+    """
+
+    arn: str
+    region: str
+    session_name: str = "tidegate"
+    external_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    credentials: Credentials
+    expires: float  # seconds since the epoch; infinity for keys that do not expire
+    read: float
+
+
+class ChainCredentials:
+    """The gateway's AWS credentials, always current.
+
+    Args:
+        role: A role to assume, or None for what the chain finds.
+        now: Seconds since the Unix epoch.
+        timeout_seconds: How long a caller waits for the chain before it gives up.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: AssumedRole | None = None,
+        now: Callable[[], float] = time.time,
+        timeout_seconds: float = 20.0,
+    ) -> None:
+        self._chain = _Chain(role)
+        self._now = now
+        self._timeout_seconds = timeout_seconds
+        self._copy: _Copy | None = None
+        self._flight: asyncio.Future[_Copy] | None = None
+        self._retry_at = -math.inf
+
+    @property
+    def expires_in_seconds(self) -> float | None:
+        """Seconds until the copy in use expires; None when it does not, or there is none yet."""
+        if self._copy is None or math.isinf(self._copy.expires):
+            return None
+        return self._copy.expires - self._now()
+
+    async def current(self) -> Credentials:
+        """Return credentials that are valid now.
+
+        Those about to expire are renewed first; those merely a minute old are used while they are
+        renewed beside. A renewal that fails leaves the old ones in use for as long as they live.
+
+        Raises:
+            CredentialsError: There are none, or none that still live.
+        """
+        now = self._now()
+        copy = self._copy
+        if copy is not None and copy.expires - now > NEAR_EXPIRY_SECONDS:
+            # A clock set back makes a copy look younger than new: that counts as old.
+            if not 0 <= now - copy.read < KEEP_SECONDS and now >= self._retry_at:
+                self._renew()
+            return copy.credentials
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                renewed = await asyncio.shield(self._renew())
+        except (CredentialsError, TimeoutError) as error:
+            if copy is not None and copy.expires > self._now():
+                return copy.credentials
+            if isinstance(error, CredentialsError):
+                raise
+            raise CredentialsError(
+                f"The AWS credentials did not arrive within {self._timeout_seconds:g} s. "
+                "Look at the endpoint that hands them out."
+            ) from None
+        return renewed.credentials
+
+    def _renew(self) -> asyncio.Future[_Copy]:
+        if self._flight is None:
+            loop = asyncio.get_running_loop()
+            self._flight = loop.create_future()
+            self._flight.add_done_callback(self._landed)
+            # A daemon, unlike an executor's thread: a hanging endpoint must not hold up the exit.
+            threading.Thread(
+                target=self._read, args=(loop, self._flight), name="aws-credentials", daemon=True
+            ).start()
+        return self._flight
+
+    def _read(self, loop: asyncio.AbstractEventLoop, flight: asyncio.Future[_Copy]) -> None:
+        try:
+            credentials, expires = self._chain.read()
+            copy = _Copy(
+                credentials=credentials,
+                expires=self._now() + UNKNOWN_LIFETIME_SECONDS if expires is None else expires,
+                read=self._now(),
+            )
+        except CredentialsError as error:
+            _hand_over(loop, flight, error)
+        else:
+            _hand_over(loop, flight, copy)
+
+    def _landed(self, flight: asyncio.Future[_Copy]) -> None:
+        self._flight = None
+        if flight.cancelled():
+            return
+        error = flight.exception()
+        if error is None:
+            self._copy = flight.result()
+            self._retry_at = -math.inf
+            return
+        self._retry_at = self._now() + RETRY_SECONDS
+        _log.warning(
+            "credentials_not_read",
+            reason=type(error.__cause__ or error).__name__,
+            expires_in_seconds=self.expires_in_seconds,
+        )
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop,
+    flight: asyncio.Future[_Copy],
+    outcome: _Copy | CredentialsError,
+) -> None:
+    def settle() -> None:
+        if flight.done():
+            return
+        if isinstance(outcome, CredentialsError):
+            flight.set_exception(outcome)
+        else:
+            flight.set_result(outcome)
+
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        # The loop was closed while the chain was asked: nobody waits any more.
+        return
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    """Tell that a renewal failed, without the endpoint's answer that botocore would log."""
+    if record.levelno < logging.WARNING:
+        return True
+    kind = record.exc_info[0] if record.exc_info else None
+    _log.warning("credentials_not_renewed", reason=kind.__name__ if kind else "expired")
+    return False
+
+
+class _Chain:
+    """botocore, spoken to from one thread at a time."""
+
+    def __init__(self, role: AssumedRole | None) -> None:
+        self._role = role
+        self._source: Any = None
+
+    def read(self) -> tuple[Credentials, float | None]:
+        """Return the credentials and their end: infinity for never, None for not known."""
+        try:
+            if self._source is None:
+                self._source = self._open()
+            # One call, one consistent triple: attributes read one by one may straddle a renewal.
+            frozen = self._source.get_frozen_credentials()
+            credentials = Credentials(
+                access_key=frozen.access_key,
+                secret_key=frozen.secret_key,
+                token=frozen.token or None,
+            )
+            end = self._end()
+        except CredentialsError:
+            raise
+        except Exception as error:  # each provider raises what its file or socket raises
+            self._source = None  # whatever changed on the machine is found at the next attempt
+            raise CredentialsError(
+                f"The AWS credentials could not be read ({type(error).__name__}). "
+                "`aws sts get-caller-identity` in the gateway's place shows why."
+            ) from error
+        return credentials, end
+
+    def _open(self) -> Any:
+        from botocore.session import Session
+
+        logging.getLogger("botocore.credentials").addFilter(_quiet)
+        session = Session()
+        found = session.get_credentials()
+        if found is None:
+            raise CredentialsError(_NONE_FOUND)
+        return found if self._role is None else _assume(session, found, self._role)
+
+    def _end(self) -> float | None:
+        from botocore.credentials import RefreshableCredentials
+
+        if not isinstance(self._source, RefreshableCredentials):
+            return math.inf
+        # Private, and the only place that tells; another botocore may not have it.
+        end = getattr(self._source, "_expiry_time", None)
+        return end.timestamp() if isinstance(end, datetime) else None
+
+
+def _assume(session: Any, found: Any, role: AssumedRole) -> Any:
+    from botocore.config import Config
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+    def client(service: str, **keys: Any) -> Any:
+        config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+        return session.create_client(service, region_name=role.region, config=config, **keys)
+
+    extra = {"RoleSessionName": role.session_name}
+    if role.external_id is not None:
+        extra["ExternalId"] = role.external_id
+    fetcher = AssumeRoleCredentialFetcher(client, found, role_arn=role.arn, extra_args=extra)
+    return DeferredRefreshableCredentials(
+        refresh_using=fetcher.fetch_credentials, method="assume-role"
+    )

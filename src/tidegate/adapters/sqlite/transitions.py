@@ -1,0 +1,154 @@
+"""One step of a run: held to the lifecycle, with its audit row, its key and its view."""
+
+from dataclasses import replace
+from typing import Final
+
+from tidegate.adapters.sqlite.rows import progress_json
+from tidegate.adapters.sqlite.writer import Transaction
+from tidegate.core import lifecycle
+from tidegate.core.model import Change, Run, State
+from tidegate.errors import NotAllowedNowError
+
+#: How long a view waits for more to tell before it is rendered: quick work is told once.
+GRACE_SECONDS: Final = 0.3
+
+_AUDIT: Final = (
+    "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_WRITE: Final = (
+    "UPDATE runs SET state = ?, updated_at = ?, next_at = ?, started_at = ?, finished_at = ?, "
+    "effect_key = ?, attempts = ?, polls = ?, location = ?, reason = ?, http_status = ?, "
+    "status_text = ?, message = ?, progress = ?, lease_token = CASE WHEN ? THEN lease_token END, "
+    "lease_until = CASE WHEN ? THEN lease_until END WHERE id = ?"
+)
+
+#: A view that is out of date already stays due when it was; a new reason waits for the hold.
+SOON: Final = (
+    "UPDATE views SET version = version + 1, due_at = CASE WHEN posting = 'given_up' THEN NULL "
+    "ELSE coalesce(min(due_at, max(hold_at, ?1)), max(hold_at, ?1)) END"
+)
+
+_URGENT: Final = (
+    "UPDATE views SET version = version + 1, urgent = 1, urgent_version = version + 1, "
+    "due_at = CASE WHEN posting = 'given_up' THEN NULL ELSE ?1 END WHERE id = ?2"
+)
+
+_RELEASE_EFFECT: Final = "DELETE FROM effects WHERE key = ? AND run_id = ?"
+_KEEP_EFFECT: Final = "UPDATE effects SET at = ?, state = ? WHERE key = ? AND run_id = ?"
+
+
+def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False) -> Run:
+    """Write one step of a run, and return the run as it is now.
+
+    Raises:
+        NotAllowedNowError: The lifecycle has no such transition.
+    """
+    if change.state is not None and not lifecycle.allowed(old.state, change.state):
+        raise NotAllowedNowError(f"a run that is {old.state} cannot become {change.state}")
+    new = _changed(old, change, tx.now)
+    if change.state is not None and is_final(new) and new.effect_key is not None:
+        new = _settle_effect(tx, old, new, known_not_done=change.release_effect)
+    tx.do(
+        _WRITE,
+        (
+            new.state.value,
+            new.updated_at,
+            new.next_at,
+            new.started_at,
+            new.finished_at,
+            new.effect_key,
+            new.attempts,
+            new.polls,
+            new.location,
+            new.reason,
+            new.http_status,
+            new.status_text,
+            new.message,
+            progress_json(new.progress),
+            1 if keep_lease else 0,
+            1 if keep_lease else 0,
+            new.id,
+        ),
+    )
+    if change.state is not None:
+        event = f"{old.state} → {new.state}"
+        audit(tx, new, event, actor=change.actor, reason=change.reason or "")
+    if _looks_different(old, new):
+        mark_view(tx, new.view_id, final=change.state is not None and is_final(new))
+    tx.stirred = tx.stirred or new.next_at is not None
+    return new
+
+
+def is_final(run: Run) -> bool:
+    """Tell whether the run is in a state that a person is told as an end."""
+    return lifecycle.is_final(run.state)
+
+
+def audit(tx: Transaction, run: Run, event: str, *, actor: str, reason: str = "") -> None:
+    """Write one line about a run to the audit log."""
+    tx.do(
+        _AUDIT,
+        (tx.now, run.id, event, actor, run.action, reason, run.user_id, run.channel_id),
+    )
+
+
+def mark_view(tx: Transaction, view_id: int | None, *, final: bool) -> None:
+    """Mark a view as out of date: due now if a run has ended, else soon."""
+    if view_id is None:
+        return
+    if final:
+        tx.do(_URGENT, (tx.now, view_id))
+    else:
+        tx.do(SOON + " WHERE id = ?2", (tx.now + GRACE_SECONDS, view_id))
+    tx.stirred = True
+
+
+def _changed(old: Run, change: Change, now: float) -> Run:
+    state = old.state if change.state is None else change.state
+    ended = lifecycle.is_final(state)
+    return replace(
+        old,
+        state=state,
+        updated_at=now,
+        # what has ended needs no worker, but an unknown may be looked into
+        next_at=None if ended and state is not State.UNKNOWN else change.next_at,
+        started_at=old.started_at if change.started_at is None else change.started_at,
+        finished_at=now if ended and change.state is not None else old.finished_at,
+        attempts=old.attempts + change.attempt,
+        polls=old.polls + change.poll,
+        location=old.location if change.location is None else change.location,
+        reason=old.reason if change.reason is None else change.reason,
+        http_status=old.http_status if change.http_status is None else change.http_status,
+        status_text=old.status_text if change.status_text is None else change.status_text,
+        message=old.message if change.message is None else change.message,
+        progress=old.progress if change.progress is None else change.progress,
+    )
+
+
+def _settle_effect(tx: Transaction, old: Run, new: Run, *, known_not_done: bool) -> Run:
+    """Give the effect key of a run that has ended back, or keep it; return the run with it."""
+    if lifecycle.releases_effect(
+        old.state, new.state, known_not_done=known_not_done, repeat=new.repeat
+    ):
+        tx.do(_RELEASE_EFFECT, (new.effect_key, new.id))
+        return replace(new, effect_key=None)
+    tx.do(_KEEP_EFFECT, (tx.now, new.state.value, new.effect_key, new.id))
+    return new
+
+
+def _looks_different(old: Run, new: Run) -> bool:
+    return _shown(old) != _shown(new)
+
+
+def _shown(run: Run) -> tuple[object, ...]:
+    return (
+        run.state,
+        run.reason,
+        run.http_status,
+        run.status_text,
+        run.message,
+        run.progress,
+        run.attempts,
+    )

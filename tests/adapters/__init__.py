@@ -1,0 +1,1 @@
+"""Adapters against real listeners on loopback."""
