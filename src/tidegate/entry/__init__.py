@@ -1,0 +1,1 @@
+"""Where the program begins: listeners, the command line, and the wiring of it all."""

@@ -1,0 +1,120 @@
+"""The admin listener: metrics, and the runs as JSON for named callers."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tidegate.core.model import AuditEntry, Run, RunId, State
+from tidegate.errors import StoreError
+from tidegate.ports import RunFilter, Store
+
+MAX_LISTED: Final = 200
+_NEVER_SHOWN: Final = frozenset({"response_url", "delivery_key", "effect_key", "value_digest"})
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def run_as_json(run: Run, hidden: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    """Return what people and machines may see of a run: no address, no secret param."""
+    shown = {key: value for key, value in asdict(run).items() if key not in _NEVER_SHOWN}
+    # Of an action that is not configured any more nobody can say what was secret.
+    secret = hidden.get(run.action, run.params.keys())
+    shown["params"] = {k: "•••" if k in secret else v for k, v in run.params.items()}
+    return shown
+
+
+def entry_as_json(entry: AuditEntry) -> dict[str, Any]:
+    """Return an audit entry."""
+    return asdict(entry)
+
+
+class AdminApi:
+    """Answers on the admin listener."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        metrics: Callable[[], bytes],
+        tokens: Mapping[str, str],
+        hidden: Mapping[str, frozenset[str]],
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._tokens = tokens
+        self._hidden = hidden
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/metrics", self._show_metrics),
+                Route("/api/v1/runs", self._guarded(self._list)),
+                Route("/api/v1/runs/{run_id}", self._guarded(self._show)),
+            ]
+        )
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            if not self._tokens:
+                return _error(404, "not found", "configure api.tokens to use this API")
+            if self._caller(request) is None:
+                return _error(401, "unauthorized", "send Authorization: Bearer TOKEN")
+            try:
+                return await handler(request)
+            except StoreError:
+                return _error(503, "unavailable", "the store cannot be read just now; try again")
+
+        return answer
+
+    def _caller(self, request: Request) -> str | None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        found = None
+        for name, secret in self._tokens.items():
+            if hmac.compare_digest(secret.encode(), given.strip().encode()):
+                found = name
+        return found
+
+    async def _show_metrics(self, _request: Request) -> Response:
+        return PlainTextResponse(
+            self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    async def _list(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            limit = int(query.get("limit", "50"))
+            state = State(query["state"]) if "state" in query else None
+        except ValueError:
+            return _error(400, "bad request", "limit is a number, state a run's state")
+        before = query.get("before")
+        which = RunFilter(
+            state=state,
+            action=query.get("action"),
+            user_id=query.get("user"),
+            before=RunId(before) if before else None,
+            limit=max(1, min(limit, MAX_LISTED)),
+        )
+        runs = await self._store.runs(which)
+        return JSONResponse({"runs": [run_as_json(run, self._hidden) for run in runs]})
+
+    async def _show(self, request: Request) -> Response:
+        run_id = RunId(request.path_params["run_id"])
+        run = await self._store.run(run_id)
+        if run is None:
+            return _error(404, "not found", "there is no run with this id")
+        entries = await self._store.audit(run_id=run_id)
+        audit = [entry_as_json(entry) for entry in entries]
+        return JSONResponse({"run": run_as_json(run, self._hidden), "audit": audit})
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)

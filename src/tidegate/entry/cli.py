@@ -1,0 +1,109 @@
+"""The command line. It imports late, so that `--help` is there at once."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from tidegate import __version__
+
+#: Each command's module has `add_parser(subparsers)`; its parser sets `run`.
+COMMANDS: Final = {
+    "serve": ("tidegate.entry.serve_command", "take clicks from Slack and carry them out"),
+    "worker": ("tidegate.entry.worker_command", "only carry out what others have taken"),
+    "check": (
+        "tidegate.entry.check_command",
+        "list every problem of a configuration file, or tell what it would do",
+    ),
+    "runs": ("tidegate.entry.runs_command", "list, show, resolve and retry runs"),
+    "audit": ("tidegate.entry.audit_command", "list who did what, and what came of it"),
+    "identity": ("tidegate.entry.identity_command", "print the keys services verify us by"),
+}
+#: Commands of other packages, found by entry point, and the extra that brings them.
+GROUP: Final = "tidegate.commands"
+EXTRAS: Final = {
+    "dev": ("dev", "show all of it in a browser, with no account anywhere"),
+}
+
+EPILOG: Final = """\
+examples:
+  tidegate dev                                # see it work on this machine
+  tidegate check --config tidegate.yaml       # before you start it
+  tidegate serve --config tidegate.yaml
+
+Each command has --help of its own.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in given if word in COMMANDS), None)
+    if given and given[0] in EXTRAS:
+        return _foreign(given[0], given[1:])
+    args = _parser(name).parse_args(given)
+    if not hasattr(args, "run"):
+        _parser(None).print_help()
+        return 2
+    return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from tidegate.errors import ConfigError, TidegateError
+
+    try:
+        code: int = args.run(args)
+    except ConfigError as error:
+        for problem in error.problems:
+            place = f"line {problem.line}: " if problem.line is not None else ""
+            sys.stderr.write(f"{place}{problem.key}: {problem.what} — mend: {problem.mend}\n")
+        return 2
+    except TidegateError as error:
+        sys.stderr.write(f"tidegate: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read has had enough
+        return 0
+    return code
+
+
+def _parser(name: str | None) -> argparse.ArgumentParser:
+    """Return the parser, with only the named command's own module imported."""
+    parser = argparse.ArgumentParser(
+        prog="tidegate",
+        description="The gate between a Slack workspace and what a team keeps private.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tidegate {__version__}")
+    parser.add_argument("--config", metavar="FILE", help="the configuration file; before or after")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command, (module, text) in COMMANDS.items():
+        if command == name:
+            importlib.import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(command, help=text)
+    for command, (_, text) in EXTRAS.items():
+        subparsers.add_parser(command, help=text)
+    return parser
+
+
+def _foreign(name: str, argv: list[str]) -> int:
+    """Run a command that another package brings."""
+    found: EntryPoint | None = next(iter(entry_points(group=GROUP, name=name)), None)
+    extra = EXTRAS[name][0]
+    advice = f"tidegate {name} needs an extra: pip install 'tidegate[{extra}]'\n"
+    if found is None:
+        sys.stderr.write(advice)
+        return 2
+    try:
+        command = found.load()
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{advice}(there is no {error.name})\n")
+        return 2
+    code: int = command(argv)
+    return code

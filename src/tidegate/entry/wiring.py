@@ -1,0 +1,377 @@
+"""The only place that reads the environment and builds objects.
+
+Two steps: `open_parts` makes what stands at the rim (the adapters), `assemble` joins the
+journeys over them. Tests put themselves between the two and bring no second code path.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tidegate.adapters.clock import SystemClock
+from tidegate.adapters.identity import IdentitySigner, kept_key
+from tidegate.adapters.journal import EventJournal, LibraryLog
+from tidegate.adapters.pathways.direct import Direct
+from tidegate.adapters.pathways.execute_api import CredentialsSource, ExecuteApi
+from tidegate.adapters.pathways.transport import Place
+from tidegate.adapters.secrets import SecretReader
+from tidegate.adapters.slack_api import SlackApi
+from tidegate.adapters.sqlite import SqliteStore
+from tidegate.app.directory import Directory
+from tidegate.app.errand import Errands
+from tidegate.app.intake import Intake
+from tidegate.app.pace import Pace
+from tidegate.app.tell import Teller
+from tidegate.app.worker import Pathway, Worker
+from tidegate.core import plan
+from tidegate.core.configuration import parse
+from tidegate.core.settings import ApiGatewayPathway, Settings, sqlite_path
+from tidegate.core.settings import Pathway as PathwaySettings
+from tidegate.errors import ConfigError, Problem, SecretError
+from tidegate.ports import Clock, Journal, Signer, Slack, Store
+
+MAX_CONFIG_BYTES: Final = 4_194_304
+#: Leases end a little early, so that what a dead process held is taken up within
+#: `worker.lease_seconds`: the next look at the store and the first step included.
+LEASE_SHARE: Final = 0.8
+_BUTTON_SECRET: Final = "button_secret"  # noqa: S105 - the name it is kept under
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A configuration file, read, and what it refers to."""
+
+    file: Path
+    settings: Settings
+    secrets: SecretReader
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin."""
+        return self.file.parent
+
+    def near(self, path: str) -> Path:
+        """Return a path of the configuration as an absolute one."""
+        return self.folder / path
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What stands at the rim."""
+
+    store: Store
+    slack: Slack
+    pathways: Mapping[str, Pathway]
+    signer: Signer
+    clock: Clock
+    journal: Journal
+    metrics: Callable[[], bytes]
+    library_log: logging.Handler
+    signing_secrets: tuple[bytes, ...]
+    tokens: Mapping[str, str]
+    button_secret: bytes
+    changed: "Changed"
+
+
+@dataclass(slots=True)
+class Changed:
+    """Passes the store's news on to whoever wants it."""
+
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """Tell every listener that something may be ready."""
+        for listener in self.listeners:
+            listener()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journeys:
+    """The journeys, joined over the parts."""
+
+    intake: Intake
+    worker: Worker
+    teller: Teller
+    directory: Directory
+    errands: Errands
+
+
+def environment() -> Mapping[str, str]:
+    """Return this process's environment."""
+    return os.environ
+
+
+def load(config: str | None) -> Configuration:
+    """Return the configuration: of *config*, else TIDEGATE_CONFIG, else ./tidegate.yaml.
+
+    Raises:
+        ConfigError: It cannot be read or has problems; all of them are listed.
+    """
+    environ = environment()
+    name = config or environ.get("TIDEGATE_CONFIG") or "tidegate.yaml"
+    file = Path(name).absolute()
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_CONFIG_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        problem = Problem(
+            line=None,
+            column=None,
+            key=name,
+            what=f"cannot be read: {why}",
+            mend="name a file with --config FILE",
+        )
+        raise ConfigError((problem,)) from None
+    return Configuration(
+        file=file,
+        settings=parse(text, source=name),
+        secrets=SecretReader(environ, file.parent),
+    )
+
+
+def store_path(configuration: Configuration) -> Path:
+    """Return the file that runs live in."""
+    return Path(sqlite_path(configuration.settings.store.url, str(configuration.folder)))
+
+
+async def open_store(
+    configuration: Configuration, *, changed: Callable[[], None] | None = None
+) -> SqliteStore:
+    """Open the store that the configuration names. Raises `StoreError` or `ConfigError`."""
+    url = configuration.settings.store.url
+    if not url.startswith("sqlite:"):
+        raise ConfigError(
+            (
+                Problem(
+                    line=None,
+                    column=None,
+                    key="store.url",
+                    what="this version keeps runs in SQLite only",
+                    mend="write sqlite:////var/lib/tidegate/tidegate.db",
+                ),
+            )
+        )
+    path = store_path(configuration)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        what = f"the folder {path.parent} cannot be made: {error.strerror}"
+        mend = "make it, and let Tidegate write there"
+        problem = Problem(line=None, column=None, key="store.url", what=what, mend=mend)
+        raise ConfigError((problem,)) from None
+    return await SqliteStore.open(
+        str(path),
+        clock=SystemClock(),
+        retention_days=configuration.settings.store.retention_days,
+        button_days=plan.oldest_button_days(configuration.settings),
+        on_change=changed,
+    )
+
+
+def signer(configuration: Configuration) -> IdentitySigner:
+    """Return the signer of `Tidegate-Identity`.
+
+    Without a configured key, one is kept beside the store. Raises `SecretError`.
+    """
+    ref = configuration.settings.identity.signing_key
+    if ref is not None:
+        return IdentitySigner(configuration.secrets.read(ref).encode())
+    path = store_path(configuration)
+    return IdentitySigner(kept_key(path.with_name(f"{path.name}.identity.pem")))
+
+
+async def open_parts(configuration: Configuration) -> Parts:
+    """Read the secrets and open what stands at the rim.
+
+    Raises:
+        ConfigError: A secret is missing, or a file is unusable; all such are listed.
+        StoreError: The store cannot be opened.
+    """
+    settings = configuration.settings
+    secrets = _Secrets(configuration)
+    token = secrets.read("slack.bot_token", settings.slack.bot_token)
+    signing = [
+        secrets.read(f"slack.signing_secrets[{index}]", ref)
+        for index, ref in enumerate(settings.slack.signing_secrets)
+    ]
+    tokens = {
+        entry.name: secrets.read(f"api.tokens[{index}].secret", entry.secret)
+        for index, entry in enumerate(settings.api.tokens)
+    }
+    secrets.refuse_if_missing()
+    changed = Changed()
+    clock = SystemClock()
+    journal = EventJournal()
+    store = await open_store(configuration, changed=changed)
+    try:
+        identity = signer(configuration)
+    except SecretError as error:
+        await store.close()
+        raise ConfigError((_problem("identity.signing_key", str(error)),)) from None
+    button = await store.remember(_BUTTON_SECRET, clock.entropy(32).hex())
+    return Parts(
+        store=store,
+        slack=SlackApi(api_url=settings.slack.api_url, token=token),
+        pathways=_pathways(configuration, clock),
+        signer=identity,
+        clock=clock,
+        journal=journal,
+        metrics=journal.metrics,
+        library_log=LibraryLog(journal),
+        signing_secrets=tuple(secret.encode() for secret in signing),
+        tokens=tokens,
+        button_secret=bytes.fromhex(button),
+        changed=changed,
+    )
+
+
+def assemble(settings: Settings, parts: Parts) -> Journeys:
+    """Join the journeys over the parts."""
+    router = plan.router(settings)
+    hidden = plan.hidden_params(settings)
+    errands = Errands(parts.journal)
+    directory = Directory(
+        parts.slack,
+        parts.store,
+        parts.clock,
+        parts.journal,
+        group_ids=plan.group_ids(settings),
+        trust_unlocked_groups=settings.trust_unlocked_groups,
+    )
+    intake = Intake(
+        store=parts.store,
+        slack=parts.slack,
+        directory=directory,
+        router=router,
+        clock=parts.clock,
+        journal=parts.journal,
+        errands=errands,
+        signing_secrets=parts.signing_secrets,
+        button_secret=parts.button_secret,
+        ack_deadline_seconds=settings.server.ack_deadline_seconds,
+        warm=settings.worker.enabled,
+    )
+    lease_seconds = settings.worker.lease_seconds * LEASE_SHARE
+    worker = Worker(
+        store=parts.store,
+        slack=parts.slack,
+        errands=errands,
+        directory=directory,
+        router=router,
+        pathways=parts.pathways,
+        signer=parts.signer,
+        clock=parts.clock,
+        journal=parts.journal,
+        issuer=settings.identity.issuer,
+        concurrency=settings.worker.concurrency,
+        lease_seconds=lease_seconds,
+    )
+    limits = settings.slack.limits
+    teller = Teller(
+        store=parts.store,
+        slack=parts.slack,
+        clock=parts.clock,
+        journal=parts.journal,
+        errands=errands,
+        pace=Pace(
+            posts_per_channel_per_second=limits.posts_per_channel_per_second,
+            updates_per_minute=limits.updates_per_minute,
+        ),
+        button_secret=parts.button_secret,
+        hidden=hidden,
+        questions=plan.questions(settings),
+        lease_seconds=lease_seconds,
+    )
+    parts.changed.listeners += [worker.wake, teller.wake]
+    return Journeys(
+        intake=intake, worker=worker, teller=teller, directory=directory, errands=errands
+    )
+
+
+class _Secrets:
+    """Reads secrets and gathers what is missing, so that all is said at once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._reader = configuration.secrets
+        self._problems: list[Problem] = []
+
+    def read(self, key: str, ref: object) -> str:
+        try:
+            return self._reader.read(ref)  # type: ignore[arg-type]
+        except SecretError as error:
+            self._problems.append(_problem(key, str(error)))
+            return ""
+
+    def refuse_if_missing(self) -> None:
+        if self._problems:
+            raise ConfigError(tuple(self._problems))
+
+
+def _problem(key: str, what: str) -> Problem:
+    mend = "put the secret there before Tidegate starts"
+    return Problem(line=None, column=None, key=key, what=what, mend=mend)
+
+
+def _pathways(configuration: Configuration, clock: Clock) -> Mapping[str, Pathway]:
+    sources: dict[str | None, CredentialsSource] = {}
+    return {
+        name: _pathway(name, pathway, configuration, clock, sources)
+        for name, pathway in configuration.settings.pathways.items()
+    }
+
+
+def _pathway(
+    name: str,
+    pathway: PathwaySettings,
+    configuration: Configuration,
+    clock: Clock,
+    sources: dict[str | None, CredentialsSource],
+) -> Pathway:
+    place = Place(
+        url=pathway.url,
+        timeout_seconds=pathway.timeout_seconds,
+        concurrency=pathway.concurrency,
+        connect_to=pathway.connect_to,
+        host=pathway.host,
+        ca_file=str(configuration.near(pathway.ca_file)) if pathway.ca_file else None,
+        client_cert=str(configuration.near(pathway.client_cert)) if pathway.client_cert else None,
+    )
+    upstream: Direct | ExecuteApi
+    if isinstance(pathway, ApiGatewayPathway):
+        role = pathway.assume_role
+        if role not in sources:
+            sources[role] = _credentials(role, pathway.region)
+        upstream, auth = (
+            ExecuteApi(
+                place,
+                region=pathway.region,
+                service=pathway.service,
+                credentials=sources[role],
+                clock=clock,
+            ),
+            "sigv4",
+        )
+    else:
+        token = pathway.auth if pathway.auth and pathway.auth.type == "token_file" else None
+        file = configuration.near(token.path) if token else None
+        upstream, auth = Direct(place, token_file=file), "token_file" if file else "none"
+    return Pathway(
+        name=name,
+        upstream=upstream,
+        audience=pathway.audience,
+        base_path=place.base_path,
+        stage=isinstance(pathway, ApiGatewayPathway),
+        concurrency=pathway.concurrency,
+        auth=auth,
+    )
+
+
+def _credentials(role: str | None, region: str) -> CredentialsSource:
+    # Only a gateway that signs needs the credential chain.
+    from tidegate.adapters.credentials import AssumedRole, ChainCredentials
+
+    return ChainCredentials(role=AssumedRole(arn=role, region=region) if role else None)

@@ -1,0 +1,1 @@
+"""Journeys against in-memory ports."""

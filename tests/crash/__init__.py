@@ -1,0 +1,1 @@
+"""The gateway killed at any moment and started again."""
