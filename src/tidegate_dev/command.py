@@ -1,0 +1,143 @@
+"""The command `tidegate dev`."""
+
+import argparse
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import webbrowser
+from typing import Final
+
+from tidegate_dev.faults import FAULTS
+from tidegate_dev.listener import PortInUseError
+
+DEFAULT_PORT: Final = 8700
+HIGHEST_OFFSET: Final = 6
+PEOPLE: Final = {"ada": "U0ADA", "grace": "U0GRACE", "guest": "U0GUEST"}
+
+_EPILOG: Final = """\
+example:
+  tidegate dev --user grace --fault service_slow
+
+ports, from PORT on: the page and Slack (+0), the gateway (+1), the API Gateway (+2), the service
+(+5) and the gateway's admin listener (+6); +3 and +4 are kept for S3 and the Kubernetes API.
+
+The workspace lives on this machine only, in memory and in a private folder that is removed when
+it ends (Ctrl-C). It needs no Slack app, no AWS account and no cluster, and reads none of theirs.
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the dev workspace until it is interrupted and return the exit code."""
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    if importlib.util.find_spec("sse_starlette") is None:
+        _complain("the dev workspace needs an extra: pip install 'tidegate[dev]'")
+        return 2
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    return asyncio.run(_run(options))
+
+
+async def _run(options: argparse.Namespace) -> int:
+    # Imported late: they need the extra.
+    from tidegate_dev.gateway import GatewayFailedError
+    from tidegate_dev.workspace import DevWorkspace
+
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupted.set)
+    workspace = DevWorkspace(
+        port=options.port,
+        user=PEOPLE[options.user],
+        faults=tuple(options.fault),
+        environment=dict(os.environ),
+    )
+    try:
+        starting = asyncio.create_task(workspace.start())
+        if not await _first(starting, interrupted):
+            return 0
+        print(f"Tidegate workspace: {workspace.url}", flush=True)
+        print("Stop it with Ctrl-C.", flush=True)
+        if not options.no_browser:
+            await _open_browser(workspace.url)
+        await interrupted.wait()
+    except PortInUseError as error:
+        _complain(_busy(error.port, options.port))
+        return 1
+    except GatewayFailedError as error:
+        _complain(f"the gateway did not start. The last it said:\n{error}")
+        return 1
+    finally:
+        await workspace.stop()
+    return 0
+
+
+async def _first(starting: "asyncio.Task[None]", interrupted: asyncio.Event) -> bool:
+    """Return whether the start was over before somebody interrupted it."""
+    waiting = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if starting.done():
+        await starting
+        return True
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return False
+
+
+async def _open_browser(url: str) -> None:
+    """Open the page, unless the only browser is one that would take the terminal."""
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_screen:
+        with contextlib.suppress(webbrowser.Error):
+            await asyncio.to_thread(webbrowser.open, url)
+
+
+def _busy(port: int, first: int) -> str:
+    other = first + 100 if first + 100 + HIGHEST_OFFSET <= 65_535 else DEFAULT_PORT
+    return (
+        f"port {port} is in use by another program. The workspace takes {first} to "
+        f"{first + HIGHEST_OFFSET}; choose others with --port, for example --port {other}"
+    )
+
+
+def _complain(words: str) -> None:
+    print(f"tidegate dev: {words}", file=sys.stderr, flush=True)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text) <= 65_535 - HIGHEST_OFFSET):
+        raise argparse.ArgumentTypeError(f"a number from 1024 to {65_535 - HIGHEST_OFFSET}")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tidegate dev",
+        description="A Slack workspace in the browser, with the real gateway behind its buttons.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="first port (%(default)s)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page")
+    parser.add_argument(
+        "--user", type=str.lower, choices=PEOPLE, default="ada", help="who you are (%(default)s)"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        choices=FAULTS,
+        metavar="NAME",
+        help=f"begin with a fault: {', '.join(FAULTS)}; may be given several times",
+    )
+    return parser

@@ -1,0 +1,240 @@
+"""The gateway's configuration in the dev workspace, and the secrets it refers to.
+
+Everything is made anew at each start and lives in a private folder that is removed at the
+end. The gateway's environment is built from nothing, so that no account of this machine can
+get in.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+Json = dict[str, Any]
+
+REGION: Final = "eu-west-1"
+AUDIENCE: Final = "cluster"
+ISSUER: Final = "tidegate"
+GROUPS: Final = {"S0DEPLOYERS": "deployers", "S0SRE": "sre"}
+_PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "TZ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where everything listens, counted from the page's port; + 3 and + 4 are kept free."""
+
+    page: int
+
+    @property
+    def gateway(self) -> int:
+        """Return the port of the gateway's public listener."""
+        return self.page + 1
+
+    @property
+    def edge(self) -> int:
+        """Return the port of the API Gateway."""
+        return self.page + 2
+
+    @property
+    def service(self) -> int:
+        """Return the port of the service in the cluster."""
+        return self.page + 5
+
+    @property
+    def admin(self) -> int:
+        """Return the port of the gateway's admin listener."""
+        return self.page + 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """AWS keys that mean something to this workspace's edge and to nobody else."""
+
+    access_key: str = field(default_factory=lambda: f"ASIA{secrets.token_hex(8).upper()}")
+    secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
+    session_token: str = field(default_factory=lambda: secrets.token_urlsafe(96), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What the gateway is given by reference."""
+
+    bot_token: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+    api_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    aws: Credentials = field(default_factory=Credentials)
+    signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
+
+    def all(self) -> tuple[str, ...]:
+        """Return what must not be shown."""
+        return (
+            self.bot_token,
+            self.signing_secret,
+            self.api_token,
+            self.aws.secret_key,
+            self.aws.session_token,
+        )
+
+    def jwks(self) -> Json:
+        """Return the public key that verifies `Tidegate-Identity`, as a JWKS (RFC 8037)."""
+        raw = self.signing_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        key = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+        canonical = json.dumps(key, separators=(",", ":"), sort_keys=True).encode()
+        # The key id is the key's thumbprint: https://www.rfc-editor.org/rfc/rfc7638
+        kid = _base64url(hashlib.sha256(canonical).digest())
+        return {"keys": [{**key, "kid": kid, "use": "sig", "alg": "EdDSA"}]}
+
+
+def write(folder: Path, *, ports: Ports, made: Secrets, api_url: str) -> Path:
+    """Return the configuration file that was written into *folder*, with the key beside it."""
+    key_file = folder / "identity.pem"
+    pem = made.signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _private(key_file, pem)
+    document = _document(folder, ports=ports, api_url=api_url, key_file=key_file)
+    path = folder / "tidegate.yaml"
+    # JSON is YAML, and needs no library to be written.
+    _private(path, json.dumps(document, indent=2).encode())
+    return path
+
+
+def environment(folder: Path, *, made: Secrets, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of the gateway; only what it needs to run is passed on."""
+    return {
+        **{name: ours[name] for name in _PASSED_ON if name in ours},
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONUNBUFFERED": "1",
+        "SLACK_BOT_TOKEN": made.bot_token,
+        "SLACK_SIGNING_SECRET": made.signing_secret,
+        "TIDEGATE_API_TOKEN": made.api_token,
+        "AWS_ACCESS_KEY_ID": made.aws.access_key,
+        "AWS_SECRET_ACCESS_KEY": made.aws.secret_key,
+        "AWS_SESSION_TOKEN": made.aws.session_token,
+        "AWS_REGION": REGION,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def admitted(action: str, rule: int) -> str:
+    """Return whom the rule with position *rule* of *action* lets in, in the page's words."""
+    allow = _actions().get(action, {}).get("allow", [])
+    rules = allow if isinstance(allow, list) else [allow]
+    if not 0 <= rule < len(rules):
+        return ""
+    groups = [f"@{GROUPS[group]}" for group in rules[rule].get("user_groups", ())]
+    return " or ".join(groups) or "anyone in the workspace"
+
+
+def _document(folder: Path, *, ports: Ports, api_url: str, key_file: Path) -> Json:
+    return {
+        "version": 1,
+        "slack": {
+            "api_url": api_url,
+            "bot_token": {"env": "SLACK_BOT_TOKEN"},
+            "signing_secrets": [{"env": "SLACK_SIGNING_SECRET"}],
+        },
+        "server": {"host": "127.0.0.1", "port": ports.gateway},
+        "admin": {"host": "127.0.0.1", "port": ports.admin},
+        "store": {"url": f"sqlite:///{folder}/tidegate.db"},
+        "pathways": {
+            "cluster": {
+                "type": "api_gateway",
+                "url": f"http://127.0.0.1:{ports.edge}",
+                "region": REGION,
+                "audience": AUDIENCE,
+            }
+        },
+        "actions": _actions(),
+        "identity": {"signing_key": {"file": str(key_file)}, "issuer": ISSUER},
+        "api": {"tokens": [{"name": "journey", "secret": {"env": "TIDEGATE_API_TOKEN"}}]},
+    }
+
+
+def _actions() -> Json:
+    deployers = {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["staging"]}}
+    version = "[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?"
+    words: Json = {"namespace": {"default": "staging"}, "deployment": {"from": "text[0]"}}
+    return {
+        "deploy-staging": {
+            "use": "k8s_deploy",
+            "pathway": "cluster",
+            "params": {
+                "namespace": {"enum": ["staging"], "required": True},
+                "image": {"pattern": version},
+            },
+            "allow": deployers,
+            "idempotent": True,
+        },
+        "deploy-production": {
+            "match": {"action_id": ["k8s_deploy_production"]},
+            "pathway": "cluster",
+            "request": {"method": "POST", "path": "/api/v1/deploy"},
+            "params": {
+                "namespace": {"enum": ["production"], "required": True},
+                "deployment": {"required": True},
+                "image": {"required": True, "pattern": version},
+            },
+            "allow": {"user_groups": ["S0SRE"]},
+            "rate_limit": "5/minute",
+            "idempotent": True,
+        },
+        "scale": {
+            "use": "k8s_scale",
+            "pathway": "cluster",
+            "params": {"replicas": {"max": 10}},
+            "allow": deployers,
+            "repeat": "allow",
+            "idempotent": True,
+        },
+        "status": {
+            "use": "k8s_status",
+            "pathway": "cluster",
+            "allow": {"users": "any", "channels": ["C0OPS", "C0REPORTS"]},
+            "repeat": "allow",
+            "idempotent": True,
+        },
+        "deploy-command": {
+            "match": {"command": ["/deploy"]},
+            "pathway": "cluster",
+            "request": {"method": "POST", "path": "/api/v1/deploy"},
+            "params": {
+                **words,
+                "deployment": {"from": "text[0]", "required": True},
+                "image": {"from": "text[1]", "required": True, "pattern": version},
+            },
+            "allow": deployers,
+            "idempotent": True,
+        },
+        "status-command": {
+            "match": {"command": ["/status"]},
+            "pathway": "cluster",
+            "request": {"method": "POST", "path": "/api/v1/status"},
+            "params": words,
+            "allow": {"users": "any"},
+            "repeat": "allow",
+            "idempotent": True,
+        },
+    }
+
+
+def _private(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,114 @@
+// The dev workspace's page: what stands where. Everything on it comes from the workspace's state
+// (stream.js) and is drawn by the part it belongs to.
+import { html, render, useEffect, useState } from "./dom.js";
+import { Cluster } from "./cluster.js";
+import { Composer, slashLeadsHere } from "./composer.js";
+import { Dialogs } from "./dialog.js";
+import { Faults } from "./faults.js";
+import { Journeys } from "./journey.js";
+import { ChannelHead, Messages } from "./messages.js";
+import { Sidebar } from "./sidebar.js";
+import { follow, markRead, update, useSlice } from "./stream.js";
+
+const DRAWER = "tidegate.cluster";
+const PROBLEM_MS = 8000;
+
+function App() {
+  const ready = useSlice((state) => state.ready);
+  const [drawer, setDrawer] = useState(() => remembered(DRAWER));
+  if (!ready) return html`<${Lost} /><p class="starting">Opening the workspace…</p>`;
+  const toggle = () => {
+    remember(DRAWER, !drawer);
+    setDrawer(!drawer);
+  };
+  return html`<div class="page">
+      <aside class="left" aria-label="Workspace"><${Sidebar} /></aside>
+      <main class="middle">
+        <${ChannelHead} />
+        <${Messages} />
+        <${Bars} />
+        <${Composer} />
+      </main>
+      <aside class="right" aria-label="What happens">
+        <${Journeys} />
+        ${drawer && html`<${Cluster} />`}
+      </aside>
+      <footer class="bottom">
+        <${Faults} />
+        <button
+          type="button"
+          class="button button-small drawer-button"
+          aria-expanded=${drawer}
+          aria-controls="cluster"
+          onClick=${toggle}
+        >
+          Cluster <span class="drawer-sign" aria-hidden="true">▸</span>
+        </button>
+      </footer>
+    </div>
+    <${Dialogs} />
+    <${Problem} />`;
+}
+
+/** What a person should know before anything else; at most one line each. */
+function Bars() {
+  const gateway = useSlice((state) => state.gateway.state);
+  const down = {
+    down: "The gateway is down. It is being started again; what it has acknowledged goes on after that. Until then, a click gets Slack's ⚠.",
+    restarting: "The gateway is starting again. What it had acknowledged before goes on as soon as it is up.",
+  }[gateway];
+  return html`<div class="bars" aria-live="polite">
+    <${Lost} />
+    ${down && html`<p class="bar bar-odd">${down}</p>`}
+  </div>`;
+}
+
+function Lost() {
+  const lost = useSlice((state) => state.lost);
+  if (!lost) return null;
+  return html`<p class="bar bar-bad" role="alert">
+    Connection to the workspace lost, trying again… If it does not come back, start it again
+    with <code>tidegate dev</code>.
+  </p>`;
+}
+
+/** What could not be done, in the workspace's own words, until it is closed or some time is over. */
+function Problem() {
+  const problem = useSlice((state) => state.problem);
+  useEffect(() => {
+    if (!problem) return undefined;
+    const timer = setTimeout(() => update({ problem: null }), PROBLEM_MS);
+    return () => clearTimeout(timer);
+  }, [problem]);
+  return html`<div class="problems" role="alert">
+    ${problem &&
+    html`<div class="problem">
+      <span>${problem}</span>
+      <button type="button" class="button button-small" onClick=${() => update({ problem: null })}>Close</button>
+    </div>`}
+  </div>`;
+}
+
+// A browser may refuse storage altogether; the drawer is then closed after a reload, no more.
+function remembered(key) {
+  try {
+    return localStorage.getItem(key) === "true";
+  } catch {
+    return false;
+  }
+}
+
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, String(value));
+  } catch {
+    // see above
+  }
+}
+
+const root = document.getElementById("page");
+root.replaceChildren();
+render(html`<${App} />`, root);
+slashLeadsHere();
+document.addEventListener("visibilitychange", markRead);
+follow();

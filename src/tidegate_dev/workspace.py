@@ -1,0 +1,385 @@
+"""The dev workspace: every far end, the real gateway between them, and the page that shows it."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from tidegate_dev import configuration, view
+from tidegate_dev.cluster import Cluster, cluster_app
+from tidegate_dev.configuration import Ports, Secrets
+from tidegate_dev.edge import Edge, EdgeConfig, Exchange, edge_app
+from tidegate_dev.events import EventHub
+from tidegate_dev.faults import Switchboard
+from tidegate_dev.gateway import Gateway
+from tidegate_dev.journey import Journey
+from tidegate_dev.journeys import Journeys
+from tidegate_dev.listener import Listener, PortInUseError, bind
+from tidegate_dev.masking import Masking
+from tidegate_dev.server import BadRequestError, PageServer
+from tidegate_dev.sigv4_check import IssuedKeys
+from tidegate_dev.slack.deliveries import Delivery
+from tidegate_dev.slack.far_end import NotThereError, SlackFarEnd
+from tidegate_dev.slack.messages import Message
+from tidegate_dev.slack.state import Change
+from tidegate_dev.slack.web_api import ApiCall
+from tidegate_dev.welcome import HINT, post_welcome
+
+Json = dict[str, Any]
+
+GATEWAY_COMMAND: Final = (sys.executable, "-m", "tidegate", "serve")
+SHOWN_DELIVERIES: Final = 50
+_ADMIN_SECONDS: Final = 3.0
+
+
+class DevWorkspace:
+    """Everything that `tidegate dev` starts; an instance is started once and stopped once."""
+
+    def __init__(
+        self,
+        *,
+        port: int,
+        user: str,
+        faults: tuple[str, ...],
+        environment: Mapping[str, str],
+        gateway_command: tuple[str, ...] = GATEWAY_COMMAND,
+    ) -> None:
+        self.ports = Ports(page=port)
+        self.hub = EventHub()
+        self.slack = SlackFarEnd(gateway_url=f"http://127.0.0.1:{self.ports.gateway}")
+        self._secrets = Secrets(
+            bot_token=self.slack.bot_token, signing_secret=self.slack.signing_secret
+        )
+        masking = Masking((*self._secrets.all(), self.slack.workspace.identity.verification_token))
+        self.journeys = Journeys(
+            masking=masking,
+            on_change=self._journey_changed,
+            rule_words=configuration.admitted,
+        )
+        self.cluster = Cluster(
+            jwks=self._secrets.jwks(),
+            audience=configuration.AUDIENCE,
+            issuer=configuration.ISSUER,
+            on_change=self._cluster_changed,
+        )
+        self.edge = self._edge()
+        self._switches = self._switchboard()
+        self._me = user
+        self._first_faults = faults
+        self._environment = environment
+        self._gateway_command = gateway_command
+        self._hint: str | None = HINT
+        self._folder: Path | None = None
+        self._listeners: list[Listener] = []
+        self._gateway: Gateway | None = None
+        self._cluster_told = False
+
+    @property
+    def url(self) -> str:
+        """Return the page's address."""
+        return f"http://127.0.0.1:{self.ports.page}/"
+
+    def _edge(self) -> Edge:
+        aws = self._secrets.aws
+        keys = IssuedKeys(
+            access_key=aws.access_key,
+            secret_key=aws.secret_key,
+            session_token=aws.session_token,
+        )
+        return edge_app(
+            EdgeConfig(
+                integration_url=f"http://127.0.0.1:{self.ports.service}",
+                keys={aws.access_key: keys},
+                region=configuration.REGION,
+                on_exchange=self._exchanged,
+            )
+        )
+
+    def _switchboard(self) -> Switchboard:
+        slack = self.slack.faults
+        return Switchboard.over(
+            {
+                "service_slow": lambda on: self.cluster.set_fault("slow", on),
+                "service_down": lambda on: self.cluster.set_fault("down", on),
+                "slack_429": lambda on: setattr(slack, "rate_limited", on),
+                "slack_hang": lambda on: setattr(slack, "hanging", on),
+                "edge_throttle": lambda on: self.edge.set_fault("throttle", on),
+                "rollout_fails": lambda on: self.cluster.set_fault("fail_rollout", on),
+            }
+        )
+
+    # Starting and stopping
+
+    async def start(self) -> None:
+        """Everything answers, the gateway included.
+
+        Raises:
+            PortInUseError: Another program has one of the ports.
+            GatewayFailedError: The gateway did not come up.
+        """
+        sockets = self._take_ports()
+        page = PageServer(self).app(self.slack.routes(), port=self.ports.page)
+        main = Listener(page, sock=sockets[0])
+        self._listeners = [
+            main,
+            Listener(self.edge, sock=sockets[1]),
+            Listener(cluster_app(self.cluster), sock=sockets[2]),
+        ]
+        for listener in self._listeners:
+            await listener.start()
+        self.slack.serve_at(main)
+        for fault in self._first_faults:
+            self._switches.switch(fault, on=True)
+        post_welcome(self.slack)
+        self.slack.workspace.listeners.append(self._workspace_changed)
+        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tidegate-dev-"))
+        await self._start_gateway(self._folder)
+
+    def _take_ports(self) -> list[socket.socket]:
+        """Return sockets for our own ports, once the gateway's are known to be free too."""
+        taken: list[socket.socket] = []
+        try:
+            for port in (self.ports.page, self.ports.edge, self.ports.service):
+                taken.append(bind(port))
+            for port in (self.ports.gateway, self.ports.admin):
+                bind(port).close()
+        except PortInUseError:
+            for sock in taken:
+                sock.close()
+            raise
+        return taken
+
+    async def _start_gateway(self, folder: Path) -> None:
+        config = configuration.write(
+            folder, ports=self.ports, made=self._secrets, api_url=self.slack.api_url
+        )
+        self._gateway = Gateway(
+            command=(*self._gateway_command, "--config", str(config)),
+            folder=folder,
+            environment=configuration.environment(
+                folder, made=self._secrets, ours=self._environment
+            ),
+            url=self.slack.gateway_url,
+            on_line=self.journeys.logged,
+            on_change=self._gateway_changed,
+        )
+        await self._gateway.start()
+
+    async def stop(self) -> None:
+        """No process of ours runs, no port is taken, and the folder is gone."""
+        self.hub.close()
+        self.slack.faults.calm()
+        self.cluster.faults.clear()
+        if self._gateway is not None:
+            await self._gateway.stop()
+        await self.slack.close_deliveries()
+        await asyncio.gather(*(listener.stop() for listener in self._listeners))
+        await self.edge.aclose()
+        self.cluster.close()
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    # What the page asks
+
+    def state(self) -> Json:
+        """Return everything, as `GET /dev/state` tells it."""
+        workspace = self.slack.workspace
+        recent = list(self.slack.deliveries)[-SHOWN_DELIVERIES:]
+        return {
+            "workspace": {
+                "name": workspace.identity.team_name,
+                "team_id": workspace.identity.team_id,
+            },
+            "me": self._me,
+            "users": view.people(workspace),
+            "bots": view.bots(workspace),
+            "channels": view.channels(workspace),
+            "messages": view.messages(workspace),
+            "commands": workspace.commands,
+            "deliveries": [view.delivery(delivery) for delivery in recent],
+            "journeys": [journey.as_json() for journey in self.journeys.latest()],
+            "faults": self._switches.as_json(),
+            "gateway": self._gateway_json(),
+            "cluster": view.cluster(self.cluster.state()),
+            "hint": self._hint,
+        }
+
+    async def journey(self, journey_id: str) -> Json | None:
+        """Return one journey with the request, the run's row and its audit entries."""
+        found = self.journeys.get(journey_id)
+        if found is None:
+            return None
+        full = self.journeys.full(found)
+        if found.run is not None:
+            record = await self._record(found.run)
+            full["run_row"] = record.get("run")
+            full["audit"] = record.get("audit")
+        return full
+
+    async def click(self, request: Json) -> Delivery:
+        """Press an element; with `wait` return when Slack has its answer."""
+        delivery = self.slack.begin_click(
+            channel=_word(request, "channel"),
+            ts=_word(request, "ts"),
+            action_id=_word(request, "action_id"),
+            block_id=_optional(request, "block_id"),
+            choice=_choice(request),
+            user=_optional(request, "user") or self._me,
+        )
+        self._hint = None
+        return await self._send(delivery, wait=bool(request.get("wait")))
+
+    async def command(self, request: Json) -> Delivery:
+        """Run a slash command; with `wait` return when Slack has its answer."""
+        name, _, text = _word(request, "text").strip().partition(" ")
+        if name not in {command["command"] for command in self.slack.workspace.commands}:
+            known = ", ".join(command["command"] for command in self.slack.workspace.commands)
+            raise NotThereError(f"{name[:40]} is not a command here. There are {known}.")
+        delivery = self.slack.begin_command(
+            name,
+            text.strip(),
+            channel=_word(request, "channel"),
+            user=_optional(request, "user") or self._me,
+        )
+        self._hint = None
+        return await self._send(delivery, wait=bool(request.get("wait")))
+
+    def say(self, channel: str, text: str) -> None:
+        """Write a message as the person who is at the page."""
+        self._known_channel(channel)
+        self.slack.say(channel, self._me, text)
+
+    def become(self, user: str) -> None:
+        """Be another person."""
+        found = self.slack.workspace.users.get(user)
+        if found is None or found.is_bot:
+            raise NotThereError(f"There is nobody called {user[:40]} here.")
+        self._me = user
+        self.hub.tell("user", {"me": user})
+
+    def read(self, channel: str) -> None:
+        """Nothing in the channel is unread any more."""
+        self._known_channel(channel)
+        self.slack.workspace.read(channel)
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch a fault."""
+        self._switches.switch(name, on=on)
+        self.hub.tell("faults", {"faults": self._switches.as_json()})
+
+    def kill(self) -> int | None:
+        """Kill the gateway and return its process id; it is started again."""
+        pid = self._gateway.kill() if self._gateway is not None else None
+        if pid is not None:
+            self.journeys.interrupted()
+        return pid
+
+    def shown_delivery(self, delivery: Delivery) -> Json:
+        """Return a delivery as the page takes it."""
+        return view.delivery(delivery)
+
+    async def _send(self, delivery: Delivery, *, wait: bool) -> Delivery:
+        if wait:
+            return await self.slack.finish(delivery)
+        self.slack.launch(delivery)
+        return delivery
+
+    def _known_channel(self, channel: str) -> None:
+        if channel not in self.slack.workspace.channels:
+            raise NotThereError(f"There is no channel {channel[:40]} here.")
+
+    async def _record(self, run: str) -> Json:
+        """Return what the gateway's admin listener says about *run*, or nothing."""
+        limits = aiohttp.ClientTimeout(total=_ADMIN_SECONDS)
+        headers = {"Authorization": f"Bearer {self._secrets.api_token}"}
+        url = f"http://127.0.0.1:{self.ports.admin}/api/v1/runs/{run}"
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            async with (
+                aiohttp.ClientSession(timeout=limits, trust_env=False) as session,
+                session.get(url, headers=headers) as response,
+            ):
+                found = await response.json()
+                if isinstance(found, dict):
+                    return found
+        return {}
+
+    # What the far ends tell
+
+    def _workspace_changed(self, change: Change) -> None:
+        subject = change.subject
+        match change.kind:
+            case "message":
+                if isinstance(subject, Message):
+                    shown = view.message(self.slack.workspace, subject)
+                    self.hub.tell("message", {"channel": change.channel, "message": shown})
+            case "message_deleted":
+                self.hub.tell("message_deleted", {"channel": change.channel, "ts": change.ts})
+            case "delivery":
+                if isinstance(subject, Delivery):
+                    self.journeys.delivered(subject)
+                    self.hub.tell("delivery", {"delivery": view.delivery(subject)})
+            case "call":
+                if isinstance(subject, ApiCall):
+                    self._called(subject)
+            case "user" | "read":
+                pass
+
+    def _called(self, call: ApiCall) -> None:
+        if call.method.startswith("chat."):
+            told = {"arguments": call.arguments, "status": call.status, "error": call.error}
+            self.journeys.called(call.method, told)
+
+    def _exchanged(self, exchange: Exchange) -> None:
+        self.journeys.exchanged(exchange.to_dict())
+
+    def _journey_changed(self, journey: Journey) -> None:
+        self.hub.tell("journey", {"journey": journey.as_json()})
+
+    def _gateway_changed(self) -> None:
+        self.hub.tell("gateway", {"gateway": self._gateway_json()})
+
+    def _gateway_json(self) -> Json:
+        if self._gateway is None:
+            return {"state": "starting", "pid": None, "restarts": 0}
+        return self._gateway.as_json()
+
+    def _cluster_changed(self) -> None:
+        """Tell once for all that changes in this turn of the loop."""
+        if self._cluster_told:
+            return
+        self._cluster_told = True
+        asyncio.get_running_loop().call_soon(self._tell_cluster)
+
+    def _tell_cluster(self) -> None:
+        self._cluster_told = False
+        self.hub.tell("cluster", {"cluster": view.cluster(self.cluster.state())})
+
+
+def _word(request: Json, name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequestError(f"`{name}` is missing.")
+    return value
+
+
+def _optional(request: Json, name: str) -> str | None:
+    value = request.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"`{name}` must be text.")
+    return value or None
+
+
+def _choice(request: Json) -> str | list[str] | None:
+    value = request.get("value")
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise BadRequestError("`value` must be text, or a list of texts.")

@@ -1,0 +1,501 @@
+"""The dev workspace as a whole: its page's server, its gateway process, its command."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tidegate_dev import command, configuration
+from tidegate_dev.configuration import Ports, Secrets
+from tidegate_dev.gateway import GatewayFailedError
+from tidegate_dev.listener import LOOPBACK, PortInUseError, bind
+from tidegate_dev.workspace import DevWorkspace
+
+SMALL_GATEWAY = (sys.executable, str(Path(__file__).parent / "small_gateway.py"))
+HIGHEST_OFFSET = 6
+
+
+def free_ports() -> int:
+    """Return the first of seven ports in a row that nobody uses."""
+    while True:
+        # Below what the system gives to outgoing connections, which come and go.
+        first = random.randrange(20_000, 32_000)
+        try:
+            for offset in range(HIGHEST_OFFSET + 1):
+                bind(first + offset).close()
+        except PortInUseError:
+            continue
+        return first
+
+
+def make(**options: Any) -> DevWorkspace:
+    options.setdefault("port", free_ports())
+    options.setdefault("user", "U0ADA")
+    options.setdefault("faults", ())
+    options.setdefault("environment", dict(os.environ))
+    return DevWorkspace(gateway_command=SMALL_GATEWAY, **options)
+
+
+@pytest.fixture
+async def workspace() -> AsyncIterator[DevWorkspace]:
+    workspace = make()
+    try:
+        await workspace.start()
+        yield workspace
+    finally:
+        await workspace.stop()
+
+
+class Page:
+    """What a browser does with the page's server."""
+
+    def __init__(self, session: aiohttp.ClientSession, workspace: DevWorkspace) -> None:
+        self.session = session
+        self.url = workspace.url
+
+    async def state(self) -> dict[str, Any]:
+        async with self.session.get(f"{self.url}dev/state") as response:
+            found: dict[str, Any] = await response.json()
+            return found
+
+    async def post(self, what: str, **body: Any) -> tuple[int, dict[str, Any]]:
+        async with self.session.post(f"{self.url}dev/{what}", json=body) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
+        async with self.session.get(f"{self.url}{path}", headers=headers) as response:
+            await response.read()
+            return response
+
+    async def deploy(self, **more: Any) -> dict[str, Any]:
+        first = (await self.state())["messages"]["C0OPS"][0]
+        place = {"channel": "C0OPS", "ts": first["ts"], "block_id": "staging"}
+        _, answer = await self.post("click", **place, action_id="k8s_deploy", wait=True, **more)
+        delivery: dict[str, Any] = answer["delivery"]
+        return delivery
+
+
+@pytest.fixture
+async def page(workspace: DevWorkspace) -> AsyncIterator[Page]:
+    async with aiohttp.ClientSession() as session:
+        yield Page(session, workspace)
+
+
+async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - it is another process that changes
+            await asyncio.sleep(0.01)
+
+
+class Events:
+    """The event stream, read as a browser reads it."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    async def next(self) -> tuple[str, dict[str, Any]]:
+        name, data = "", ""
+        async with asyncio.timeout(10):
+            while True:
+                line = (await self._content.readline()).decode().rstrip("\r\n")
+                if not line and data:
+                    return name, json.loads(data)
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    data = value
+
+    async def named(self, wanted: str) -> dict[str, Any]:
+        while True:
+            name, data = await self.next()
+            if name == wanted:
+                return data
+
+
+# What a person sees and does
+
+
+async def test_the_state_tells_everything_the_page_needs(page: Page) -> None:
+    state = await page.state()
+    assert state["me"] == "U0ADA"
+    assert [user["role"] for user in state["users"]] == [
+        "dev · @deployers",
+        "sre · @sre · @deployers",
+        "guest",
+    ]
+    assert [channel["name"] for channel in state["channels"]] == ["ops", "reports", "incidents"]
+    assert [channel["unread"] for channel in state["channels"]] == [0, 1, 1]
+    assert state["gateway"]["state"] == "up"
+    assert state["hint"] == "Press Deploy. Then press it again, or be Guest."
+    assert {fault["name"] for fault in state["faults"]} == {
+        "service_slow",
+        "service_down",
+        "slack_429",
+        "slack_hang",
+        "edge_throttle",
+        "rollout_fails",
+    }
+    assert [command["command"] for command in state["commands"]] == ["/deploy", "/status"]
+    workloads = state["cluster"]["workloads"]
+    assert {"namespace", "name", "image", "replicas", "ready", "revision", "state"} <= set(
+        workloads[0]
+    )
+
+
+async def test_the_welcome_is_the_gateway_s_own_and_another_message_is_not(page: Page) -> None:
+    state = await page.state()
+    ours = state["bots"][0]["id"]
+    assert {message["bot_id"] for message in state["messages"]["C0OPS"]} == {ours}
+    assert [message["bot_id"] for message in state["messages"]["C0REPORTS"]] != [ours]
+
+
+async def test_a_click_is_answered_with_its_delivery_and_ends_the_hint(page: Page) -> None:
+    delivery = await page.deploy()
+    assert (delivery["status"], delivery["http_status"]) == ("acked", 200)
+    state = await page.state()
+    assert state["hint"] is None
+    assert [found["id"] for found in state["deliveries"]] == [delivery["id"]]
+    assert state["journeys"][0]["delivery"] == delivery["id"]
+
+
+async def test_the_events_begin_with_the_state_and_go_on_with_every_change(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    async with page.session.get(f"{page.url}dev/events") as response:
+        events = Events(response.content)
+        name, first = await events.next()
+        assert (name, first["me"]) == ("state", "U0ADA")
+        await page.deploy()
+        waiting = await events.named("delivery")
+        acked = await events.named("delivery")
+        assert [waiting["delivery"]["status"], acked["delivery"]["status"]] == ["waiting", "acked"]
+        while (await events.named("journey"))["journey"]["state"] != "succeeded":
+            pass
+        await page.post("user", user="U0GRACE")
+        assert (await events.named("user"))["me"] == "U0GRACE"
+        await page.post("fault", name="slack_429", on=True)
+        faults = (await events.named("faults"))["faults"]
+        assert [fault["name"] for fault in faults if fault["on"]] == ["slack_429"]
+        await page.post("message", channel="C0OPS", text="hello")
+        said = (await events.named("message"))["message"]
+        assert (said["user"], said["text"]) == ("U0GRACE", "hello")
+        assert said.keys() >= {"ts", "channel", "blocks", "edited", "thread_ts", "at"}
+
+
+async def test_the_person_at_the_page_is_who_clicks(page: Page) -> None:
+    assert (await page.post("user", user="U0GUEST"))[0] == 200
+    assert (await page.deploy())["user"] == "U0GUEST"
+    assert (await page.deploy(user="U0GRACE"))["user"] == "U0GRACE"
+    assert (await page.post("user", user="U0TIDEGATE"))[0] == 404
+
+
+async def test_a_command_is_delivered_and_one_that_does_not_exist_is_not(page: Page) -> None:
+    status, answer = await page.post(
+        "command", channel="C0OPS", text="/deploy web 2.4.1", wait=True
+    )
+    assert (status, answer["delivery"]["status"]) == (200, "acked")
+    status, answer = await page.post("command", channel="C0OPS", text="/undo web")
+    assert status == 404
+    assert "/deploy" in answer["error"]
+
+
+async def test_reading_a_channel_clears_its_mark(page: Page) -> None:
+    await page.post("read", channel="C0REPORTS")
+    assert [channel["unread"] for channel in (await page.state())["channels"]] == [0, 0, 1]
+
+
+async def test_a_menu_sends_the_choice(page: Page) -> None:
+    first = (await page.state())["messages"]["C0OPS"][0]
+    block = next(block for block in first["blocks"] if block["block_id"] == "staging")
+    value = block["elements"][2]["options"][0]["value"]
+    place = {"channel": "C0OPS", "ts": first["ts"], "action_id": "k8s_scale", "wait": True}
+    assert (await page.post("click", **place, value=value))[0] == 200
+    state = await page.state()
+    assert state["journeys"][0]["title"] == "Scale · 1 replica · web → staging"
+    assert (await page.post("click", **place, value="9"))[0] == 400
+
+
+async def test_a_journey_can_be_opened_down_to_the_run_s_record(page: Page) -> None:
+    delivery = await page.deploy()
+    async with page.session.get(f"{page.url}dev/journey/{delivery['id']}") as response:
+        journey = await response.json()
+    assert journey["run_row"] == {"id": journey["run"]}
+    assert journey["audit"] == [{"what": "recorded"}]
+    assert journey["request"]["payload"]["type"] == "block_actions"
+    assert (await page.get("dev/journey/none")).status == 404
+
+
+async def test_no_secret_of_the_workspace_is_in_what_the_page_is_told(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    delivery = await page.deploy()
+    async with page.session.get(f"{page.url}dev/journey/{delivery['id']}") as response:
+        shown = await response.text() + json.dumps(await page.state())
+    identity = workspace.slack.workspace.identity
+    for secret in (*workspace._secrets.all(), identity.verification_token):
+        assert secret not in shown
+
+
+SENSELESS: list[tuple[str, dict[str, Any], int]] = [
+    ("click", {"channel": "C0OPS", "ts": "1.000000", "action_id": "x"}, 404),
+    ("click", {"channel": "C0OPS"}, 400),
+    ("click", {"channel": 5, "ts": "1.0", "action_id": "x"}, 400),
+    ("command", {"channel": "C0NONE", "text": "/deploy"}, 404),
+    ("command", {"channel": "C0OPS", "text": " "}, 400),
+    ("message", {"channel": "C0NONE", "text": "x"}, 404),
+    ("message", {"channel": "C0OPS", "text": "x" * 4001}, 400),
+    ("fault", {"name": "earthquake", "on": True}, 404),
+    ("fault", {"name": "slack_429", "on": "yes"}, 400),
+    ("read", {"channel": "C0NONE"}, 404),
+]
+
+
+async def test_what_makes_no_sense_is_answered_in_plain_words(page: Page) -> None:
+    for what, body, status in SENSELESS:
+        found, answer = await page.post(what, **body)
+        assert (what, found, answer["ok"]) == (what, status, False)
+        assert answer["error"].endswith(".")
+    json_headers = {"Content-Type": "application/json"}
+    for raw in (b"{", b"[]", b"[" * 50_000, b" " * 70_000):
+        url = f"{page.url}dev/read"
+        async with page.session.post(url, data=raw, headers=json_headers) as response:
+            assert response.status == 400
+
+
+# Who may come in
+
+
+async def test_the_page_comes_with_a_policy_against_foreign_scripts(page: Page) -> None:
+    response = await page.get("")
+    assert response.status == 200
+    assert response.headers["Content-Type"].startswith("text/html")
+    policy = response.headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert (await page.get("page/app.js")).headers["Content-Type"].startswith("text/javascript")
+
+
+async def test_only_the_page_s_own_files_are_served(page: Page) -> None:
+    outside = ["page/none.js", "page/%2e%2e/server.py", "page/..%2fserver.py", "page/", "page/%00"]
+    assert [(await page.get(path)).status for path in outside] == [404] * len(outside)
+
+
+STRANGERS: list[dict[str, str]] = [
+    {"Host": "evil.example"},
+    {"Host": "127.0.0.1:1"},
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+]
+
+
+async def test_strangers_are_turned_away(page: Page) -> None:
+    for headers in STRANGERS:
+        assert (await page.get("dev/state", **headers)).status == 403, headers
+
+
+async def test_the_page_s_own_requests_and_a_link_to_it_are_let_in(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    port = workspace.ports.page
+    for name in (LOOPBACK, "localhost"):
+        own = {"Host": f"{name}:{port}", "Origin": f"http://{name}:{port}"}
+        assert (await page.get("dev/state", **own)).status == 200
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert (await page.get("", **link)).status == 200
+    assert (await page.get("dev/state", **link)).status == 403
+
+
+async def test_what_a_form_could_send_is_not_taken(page: Page) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        headers = {"Content-Type": kind}
+        async with page.session.post(f"{page.url}dev/kill", data=b"{}", headers=headers) as answer:
+            assert answer.status == 415
+
+
+# The gateway process
+
+
+async def test_a_killed_gateway_is_started_again_under_another_process_id(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    before = (await page.state())["gateway"]
+    status, answer = await page.post("kill")
+    assert (status, answer["pid"]) == (200, before["pid"])
+    gateway = workspace._gateway
+    assert gateway is not None
+    await until(lambda: gateway.restarts == 1 and gateway.state == "up")
+    after = (await page.state())["gateway"]
+    assert after["pid"] != before["pid"]
+    assert (await page.deploy())["status"] == "acked"
+
+
+async def test_a_click_while_the_gateway_is_away_is_marked(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    await page.post("kill")
+    gateway = workspace._gateway
+    assert gateway is not None
+    await until(lambda: gateway.state == "restarting")
+    delivery = await page.deploy()
+    assert delivery["status"] == "unreachable"
+    assert delivery["note"]
+
+
+async def test_the_gateway_gets_nothing_of_this_machine_s_accounts(
+    workspace: DevWorkspace,
+) -> None:
+    gateway = workspace._gateway
+    assert gateway is not None
+    await until(lambda: len(gateway.lines) > 0)
+    names = set(json.loads(gateway.lines[0])["environment"])
+    assert "KUBECONFIG" not in names
+    assert names - {"LC_CTYPE"} <= {
+        *("PATH", "PYTHONPATH", "LANG", "TZ", "HOME", "TMPDIR", "PYTHONUNBUFFERED"),
+        *("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "TIDEGATE_API_TOKEN"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
+        *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"),
+    }
+
+
+def test_the_environment_names_no_file_of_the_machine(tmp_path: Path) -> None:
+    made = Secrets(bot_token="t", signing_secret="s")
+    ours = {"PATH": "/bin", "HOME": "/home/ada", "KUBECONFIG": "/home/ada/k", "AWS_PROFILE": "prod"}
+    environment = configuration.environment(tmp_path, made=made, ours=ours)
+    assert environment["HOME"] == str(tmp_path)
+    assert environment["AWS_CONFIG_FILE"] == "/dev/null"
+    assert environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
+    assert not {"KUBECONFIG", "AWS_PROFILE"} & set(environment)
+
+
+def test_the_configuration_holds_no_secret_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    made = Secrets(bot_token="xoxb-one", signing_secret="two-two-two")
+    path = configuration.write(
+        tmp_path, ports=Ports(page=8700), made=made, api_url="http://127.0.0.1:8700/api/"
+    )
+    content = path.read_text()
+    assert not any(secret in content for secret in made.all())
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    document = json.loads(content)
+    assert document["slack"]["api_url"] == "http://127.0.0.1:8700/api/"
+    assert document["pathways"]["cluster"]["type"] == "api_gateway"
+
+
+def test_every_start_has_its_own_secrets() -> None:
+    one, two = make(), make()
+    assert not set(one._secrets.all()) & set(two._secrets.all())
+
+
+def test_a_rule_is_shown_by_the_group_that_it_lets_in() -> None:
+    assert configuration.admitted("deploy-staging", 0) == "@deployers"
+    assert configuration.admitted("deploy-production", 0) == "@sre"
+    assert configuration.admitted("status", 0) == "anyone in the workspace"
+    assert configuration.admitted("unknown", 0) == ""
+    assert configuration.admitted("deploy-staging", 7) == ""
+
+
+async def test_a_gateway_that_does_not_start_says_why_and_leaves_nothing_behind() -> None:
+    workspace = make(environment={"PATH": os.environ["PATH"], "TZ": "FAIL"})
+    with pytest.raises(GatewayFailedError, match="the configuration has problems"):
+        await workspace.start()
+    folder = workspace._folder
+    await workspace.stop()
+    assert folder is not None
+    assert not folder.exists()
+    bind(workspace.ports.page).close()
+
+
+async def test_a_port_in_use_is_named() -> None:
+    workspace = make()
+    with bind(workspace.ports.edge), pytest.raises(PortInUseError) as refused:
+        await workspace.start()
+    await workspace.stop()
+    assert refused.value.port == workspace.ports.edge
+
+
+async def test_faults_can_be_on_from_the_start() -> None:
+    workspace = make(faults=("service_slow", "edge_throttle"))
+    try:
+        await workspace.start()
+        on = {fault["name"] for fault in workspace.state()["faults"] if fault["on"]}
+        assert on == {"service_slow", "edge_throttle"}
+        assert "slow" in workspace.cluster.faults
+        assert "throttle" in workspace.edge.faults
+    finally:
+        await workspace.stop()
+
+
+# The command
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--help"]) == 0
+    assert "tidegate dev --user grace --fault service_slow" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv", [["--port", "80"], ["--port", "x"], ["--user", "eve"], ["--fault", "fire"], ["extra"]]
+)
+def test_wrong_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(argv) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert command.main(["--no-browser"]) == 2
+    assert "pip install 'tidegate[dev]'" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_said_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    first = free_ports()
+    with bind(first + 5):
+        assert command.main(["--no-browser", "--port", str(first)]) == 1
+    said = capsys.readouterr().err
+    assert f"port {first + 5} is in use" in said
+    assert "--port" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_everything_with_exit_code_0(number: signal.Signals) -> None:
+    first = free_ports()
+    program = (
+        "import sys; from tidegate_dev import command, workspace; "
+        f"workspace.DevWorkspace.__init__.__kwdefaults__['gateway_command'] = {SMALL_GATEWAY!r}; "
+        f"sys.exit(command.main(['--no-browser', '--port', '{first}']))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        program,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        line = await process.stdout.readline()
+    assert line.decode().strip() == f"Tidegate workspace: http://127.0.0.1:{first}/"
+    events = f"http://127.0.0.1:{first}/dev/events"
+    # A browser that looks on must not hold it up.
+    async with aiohttp.ClientSession() as session, session.get(events) as stream:
+        await stream.content.readline()
+        process.send_signal(number)
+        async with asyncio.timeout(30):
+            _, errors = await process.communicate()
+    assert process.returncode == 0
+    assert errors == b""
+    for offset in range(HIGHEST_OFFSET + 1):
+        bind(first + offset).close()
