@@ -1,0 +1,374 @@
+"""Measure, and print a Markdown table; the same figures go to bench/results.json.
+
+Every figure stands beside a peer in the same run, in turns, because machines differ and one
+machine differs from minute to minute: the ratio is what can be compared.
+
+    python bench/run.py                # about two minutes
+    python bench/run.py --rounds 3     # quicker, rougher
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import load
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tidegate.core.sigv4 import Credentials, Signer
+
+HERE = Path(__file__).parent
+REGION = "eu-west-1"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDBENCH", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class FarEnds:
+    """Slack and a service, as fast as they can be, with the moment of each final message."""
+
+    def __init__(self) -> None:
+        self.finals: asyncio.Queue[float] = asyncio.Queue()
+        self.port = free_port()
+        routes = [
+            Route("/api/{method}", self._api, methods=["GET", "POST"]),
+            Route("/api/v1/deploy", self._deploy, methods=["POST"]),
+        ]
+        # The service's path comes first: /api/{method} has one segment only.
+        self._server = _Quiet(
+            uvicorn.Config(
+                Starlette(routes=routes), port=self.port, log_config=None, access_log=False
+            )
+        )
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator["FarEnds"]:
+        """Serve while the block runs."""
+        task = asyncio.create_task(self._server.serve())
+        await reachable(self.port)
+        try:
+            yield self
+        finally:
+            self._server.should_exit = True
+            await task
+
+    async def _api(self, request: Request) -> Response:
+        match request.path_params["method"]:
+            case "auth.test":
+                found: dict[str, Any] = {"team_id": load.TEAM, "bot_id": load.BOT, "user_id": "U0"}
+            case "users.info":
+                found = {"user": {"id": load.USER, "team_id": load.TEAM}}
+            case "conversations.info":
+                found = {"channel": {"id": load.CHANNEL}}
+            case "chat.update":
+                text = (await request.json()).get("text", "")
+                if "done" in text:
+                    self.finals.put_nowait(time.perf_counter())
+                found = {}
+            case _:
+                found = {}
+        return JSONResponse({"ok": True, **found})
+
+    async def _deploy(self, request: Request) -> Response:
+        await request.body()
+        return JSONResponse({"message": "rolled out"})
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to the script."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def settings(far: FarEnds, port: int, folder: Path, *, worker: bool) -> dict[str, Any]:
+    """Return the gateway's configuration: one action, over a signed pathway."""
+    return {
+        "slack": {
+            "api_url": f"http://127.0.0.1:{far.port}/api/",
+            "bot_token": {"env": "SLACK_BOT_TOKEN"},
+            "signing_secrets": [{"env": "SLACK_SIGNING_SECRET"}],
+            "limits": {"updates_per_minute": 100_000},
+        },
+        "server": {"host": "127.0.0.1", "port": port},
+        "admin": {"port": free_port()},
+        "store": {"url": f"sqlite:///{folder}/tidegate.db"},
+        "worker": {"enabled": worker},
+        "pathways": {
+            "cluster": {
+                "type": "api_gateway",
+                "url": f"http://127.0.0.1:{far.port}",
+                "region": REGION,
+            }
+        },
+        "actions": {
+            "deploy": {
+                "match": {"action_id": ["k8s_deploy"]},
+                "pathway": "cluster",
+                "request": {"method": "POST", "path": "/api/v1/deploy"},
+                "params": {"namespace": {"required": True}, "deployment": {"required": True}},
+                "allow": {"users": ["any"]},
+                "idempotent": True,
+            }
+        },
+    }
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a server with the benchmark's secrets."""
+    environment = {
+        **os.environ,
+        **KEYS,
+        "SLACK_BOT_TOKEN": "xoxb-bench",
+        "SLACK_SIGNING_SECRET": load.SECRET,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+async def reachable(port: int) -> None:
+    """Return once something listens on the port."""
+    for _ in range(400):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextlib.asynccontextmanager
+async def server(command: list[str], port: int) -> AsyncIterator[int]:
+    """A server that answers while the block runs."""
+    process = start(command)
+    try:
+        await reachable(port)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def gateway(config: dict[str, Any], folder: Path) -> list[str]:
+    """Return the command that serves a configuration."""
+    file = folder / f"{config['server']['port']}.json"
+    file.write_text(json.dumps(config))  # JSON is YAML
+    return [sys.executable, "-m", "tidegate", "serve", "--config", str(file)]
+
+
+async def acks(rounds: int, seconds: float, connections: int) -> list[dict[str, Any]]:
+    """Acknowledgements per second: the durable gateway beside a framework that stores nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "a").mkdir()
+        (folder / "b").mkdir()
+        async with FarEnds().serving() as far, contextlib.AsyncExitStack() as stack:
+            quiet = settings(far, free_port(), folder / "a", worker=False)
+            busy = settings(far, free_port(), folder / "b", worker=True)
+            bolt = free_port()
+            commands = {
+                "slack_bolt AsyncApp, stores nothing": (
+                    [sys.executable, str(HERE / "bolt_app.py"), str(bolt)],
+                    bolt,
+                ),
+                "tidegate serve, durable": (gateway(quiet, folder), quiet["server"]["port"]),
+                "tidegate serve, durable, worker in the same process": (
+                    gateway(busy, folder),
+                    busy["server"]["port"],
+                ),
+            }
+            ports = {
+                title: await stack.enter_async_context(server(command, port))
+                for title, (command, port) in commands.items()
+            }
+            found: dict[str, list[load.Burst]] = {title: [] for title in ports}
+            source = load.requests(int(rounds * 3 * seconds * 9000) + 20_000)
+            for turn in range(rounds + 1):
+                for title, port in ports.items():
+                    one = await load.burst(port, source, connections=connections, seconds=seconds)
+                    if turn:  # the first round warms up
+                        found[title].append(one)
+                    await asyncio.sleep(0.3)
+    return _ack_rows(found, connections)
+
+
+def _ack_rows(found: dict[str, list[load.Burst]], connections: int) -> list[dict[str, Any]]:
+    peer = statistics.median(one.rate for one in next(iter(found.values())))
+    rows = []
+    for title, bursts in found.items():
+        rates = [one.rate for one in bursts]
+        rows.append(
+            {
+                "what": f"acks/s, {connections} connections: {title}",
+                "median": round(statistics.median(rates)),
+                "min": round(min(rates)),
+                "max": round(max(rates)),
+                "ratio": round(statistics.median(rates) / peer, 2),
+                "p50_ms": _ms(statistics.median(one.percentile(0.5) for one in bursts)),
+                "p99_ms": _ms(statistics.median(one.percentile(0.99) for one in bursts)),
+                "refused": sum(one.refused for one in bursts),
+            }
+        )
+    return rows
+
+
+async def journey(clicks: int) -> list[dict[str, Any]]:
+    """From a click to its final message, above one signed call to the same service."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with FarEnds().serving() as far:
+            config = settings(far, free_port(), folder, worker=True)
+            port = config["server"]["port"]
+            async with server(gateway(config, folder), port), aiohttp.ClientSession() as http:
+                direct, whole = [], []
+                source = load.requests(clicks + 20)
+                for number in range(clicks + 20):
+                    straight = await _signed_call(http, far.port)
+                    through = await _click(far, port, next(source))
+                    if number >= 20:
+                        direct.append(straight)
+                        whole.append(through)
+    above = [through - straight for through, straight in zip(whole, direct, strict=True)]
+    return [
+        {
+            "what": "one signed call",
+            "p50_ms": _ms(_p(direct, 0.5)),
+            "p99_ms": _ms(_p(direct, 0.99)),
+        },
+        {
+            "what": "click → signed call → final Slack message",
+            "p50_ms": _ms(_p(whole, 0.5)),
+            "p99_ms": _ms(_p(whole, 0.99)),
+        },
+        {"what": "of which above the call itself", "p50_ms": _ms(_p(above, 0.5))},
+    ]
+
+
+async def _signed_call(http: aiohttp.ClientSession, port: int) -> float:
+    url, body = f"http://127.0.0.1:{port}/api/v1/deploy", b'{"params":{}}'
+    started = time.perf_counter()
+    headers = Signer().sign(
+        method="POST",
+        url=url,
+        headers={"Content-Type": "application/json"},
+        body=body,
+        credentials=Credentials(
+            access_key=KEYS["AWS_ACCESS_KEY_ID"],
+            secret_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            token=None,
+        ),
+        region=REGION,
+        service="execute-api",
+        now=datetime.now(tz=UTC),
+    )
+    headers["Content-Type"] = "application/json"
+    async with http.post(url, data=body, headers=headers) as response:
+        await response.read()
+    return time.perf_counter() - started
+
+
+async def _click(far: FarEnds, port: int, request: bytes) -> float:
+    started = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await reader.readline()
+    final = await asyncio.wait_for(far.finals.get(), 10)
+    writer.close()
+    return final - started
+
+
+def starts(rounds: int) -> list[dict[str, Any]]:
+    """Whole-process time of the command line, beside Python itself."""
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "tidegate --help": [str(Path(sys.executable).parent / "tidegate"), "--help"],
+    }
+    times: dict[str, list[float]] = {title: [] for title in commands}
+    for turn in range(rounds + 1):
+        for title, command in commands.items():
+            began = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            if turn:
+                times[title].append(time.perf_counter() - began)
+    base = statistics.median(times["python -c pass"])
+    return [
+        {
+            "what": title,
+            "p50_ms": _ms(statistics.median(found)),
+            "ratio": round(statistics.median(found) / base, 2),
+        }
+        for title, found in times.items()
+    ]
+
+
+def _p(times: list[float], share: float) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the rows as Markdown."""
+    columns = ["what", "median", "min", "max", "ratio", "p50_ms", "p99_ms", "refused"]
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure everything, one thing after the other."""
+    rows = await acks(args.rounds, args.seconds, args.connections)
+    rows += await journey(args.clicks)
+    return rows + starts(args.rounds + 4)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=7, help="bursts of each server, in turns")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a burst")
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--clicks", type=int, default=200, help="for the journey")
+    args = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        rows = runner.run(measure(args))
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}"
+    print(f"{machine}\n\n{table(rows)}")
+    (HERE / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
