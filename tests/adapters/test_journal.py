@@ -1,13 +1,16 @@
+import asyncio
 import io
 import json
+import subprocess
 import sys
 from datetime import datetime
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from typing_extensions import override
 
-from tidegate.adapters.journal import EventJournal
+from tidegate.adapters.journal import LINGER_SECONDS, EventJournal
 
 
 def noted(event: str, **fields: Any) -> tuple[EventJournal, dict[str, Any]]:
@@ -123,3 +126,51 @@ def test_two_journals_count_apart() -> None:
     two, _ = noted("told")
     assert samples(one)[labelled("tidegate_events_total", event="told", level="info")] == 1
     assert samples(two)[labelled("tidegate_events_total", event="told", level="info")] == 1
+
+
+class _Counted(io.RawIOBase):
+    """Keeps each write apart."""
+
+    def __init__(self) -> None:
+        self.writes: list[list[str]] = []
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        lines = bytes(data).decode().splitlines()
+        self.writes.append([json.loads(line)["event"] for line in lines])
+        return len(data)
+
+
+async def test_lines_of_a_few_milliseconds_are_written_in_one_go() -> None:
+    counted = _Counted()
+    journal = EventJournal(io.TextIOWrapper(io.BufferedWriter(counted)))
+    for event in ("answered", "sending", "outcome"):
+        journal.note(event)
+        await asyncio.sleep(0)
+    assert counted.writes == []
+    await asyncio.sleep(4 * LINGER_SECONDS)
+    assert counted.writes == [["answered", "sending", "outcome"]]
+
+
+async def test_what_is_more_than_news_is_written_at_once_and_in_its_place() -> None:
+    counted = _Counted()
+    journal = EventJournal(io.TextIOWrapper(io.BufferedWriter(counted)))
+    journal.note("sending")
+    journal.note("store_failed", level="error")
+    assert counted.writes == [["sending", "store_failed"]]
+
+
+def test_the_last_lines_are_written_though_the_loop_ends_before_their_time() -> None:
+    program = (
+        "import asyncio\n"
+        "from tidegate.adapters.journal import LINGER_SECONDS, EventJournal\n"
+        "async def main():\n"
+        "    EventJournal().note('stopped')\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert json.loads(done.stderr)["event"] == "stopped"

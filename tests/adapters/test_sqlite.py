@@ -18,9 +18,9 @@ import pytest
 from tests.contract.clock import StillClock
 from tests.contract.drafts import a_draft, a_message
 from tests.contract.stores import SqliteStores
-from tidegate.adapters.sqlite import SqliteStore, rows, runs, schema, writer
+from tidegate.adapters.sqlite import SqliteStore, rows, runs, schema, together, writer
 from tidegate.core import lifecycle
-from tidegate.core.model import Change, Recorded, RunId, State
+from tidegate.core.model import Change, Recorded, Run, RunId, State
 from tidegate.errors import SchemaVersionError, StoreError
 from tidegate.ports import RunFilter
 
@@ -104,7 +104,10 @@ async def test_the_file_says_whose_it_is_and_in_which_version(store: SqliteStore
 
 async def test_the_table_of_runs_has_a_column_for_every_field(store: SqliteStore) -> None:
     columns = [row[1] for row in store._reading.execute("PRAGMA table_info(runs)")]
-    assert columns == [*rows.RUN_COLUMNS, "target_state", "lease_token", "lease_until"]
+    own = ["facts", "target_state", "lease_token", "lease_until"]
+    assert columns == [*rows.RUN_COLUMNS, *own]
+    kept = [*rows.RUN_COLUMNS, *rows.FACTS]
+    assert sorted(kept) == sorted(Run.__struct_fields__)
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(
@@ -459,10 +462,15 @@ async def test_no_statement_reads_a_whole_table_however_many_runs_there_are(
     store._reading.set_trace_callback(None)
     asked = sorted(sql for sql in seen if sql.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")))
     assert len(asked) > 30
+    assert any("recordings" in sql for sql in asked)
+    asked += [re.sub(r"new\.\w+", "NULL", sql) for sql in together.STATEMENTS]
+
+    def plans(tx: writer.Transaction) -> list[tuple[str, str]]:
+        return [(step, sql) for sql in asked for *_, step in tx.all(f"EXPLAIN QUERY PLAN {sql}")]
+
     bad = {
         (step, sql)
-        for sql in asked
-        for *_, step in store._reading.execute(f"EXPLAIN QUERY PLAN {sql}")
+        for step, sql in await store._writer.do(plans)
         if step.startswith("SCAN") and not HARMLESS.match(step) and not bounded(step, sql)
     }
     assert bad == set()

@@ -4,10 +4,11 @@ import asyncio
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 from typing_extensions import override
 
 from tests.app.test_directory import Scene
@@ -15,7 +16,7 @@ from tests.app.test_errand import Notes
 from tests.contract.clock import StillClock
 from tests.core import values
 from tests.core.values import NOW, an_interaction
-from tidegate.adapters.journal import EventJournal
+from tidegate.adapters.journal import LINGER_SECONDS, EventJournal
 from tidegate.adapters.slack_api import SlackApi
 from tidegate.app import attempt
 from tidegate.app.attempt import Moment
@@ -91,7 +92,7 @@ class Bench:
 
     async def advance(self, leased: Leased, change: Change) -> Run:
         self.written.append(change)
-        return replace(leased.run, state=change.state or leased.run.state)
+        return structs.replace(leased.run, state=change.state or leased.run.state)
 
     async def known_workspace(self) -> Workspace:
         return Workspace(team_id="T0TEAM", bot_id="B1", user_id="UB")
@@ -266,8 +267,7 @@ async def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     stream = io.TextIOWrapper(io.BufferedWriter(full, 1))
     journal = EventJournal(stream)
     journal.note("told", run="01HZ")
-    for _ in range(3):
-        await asyncio.sleep(0)
+    await asyncio.sleep(4 * LINGER_SECONDS)
     assert full.tries > 0
     assert raised == []
     stream.detach().raw.close()

@@ -106,7 +106,10 @@ class SqliteStores:
 
     def crash(self, store: Store) -> None:
         assert isinstance(store, SqliteStore)
-        store._writer._follow_up = lambda *_: None
+        writer = store._writer
+        together = writer._together
+        writer._follow_up = lambda *_: None
+        writer._together = lambda tx, operations, _: together(tx, operations, ())
 
     async def close(self) -> None:
         for store in self._opened:

@@ -139,7 +139,7 @@ async def test_a_recorded_run_reads_back_as_it_was_drafted_and_goes_on_by_itself
         response_url="https://hooks.slack.com/x",
     )
     run_id = await recorded(store, draft)
-    assert await store.run(run_id) == replace(
+    assert await store.run(run_id) == structs.replace(
         draft.run, state=State.QUEUED, next_at=clock.now(), updated_at=clock.now()
     )
 
@@ -321,7 +321,7 @@ async def test_what_is_recorded_together_reads_back_as_it_was_drafted(
     await asyncio.gather(*waiting)
     for draft in drafts:
         run = await gone_on(store, draft.run.id)
-        assert run == replace(
+        assert run == structs.replace(
             draft.run, state=State.QUEUED, updated_at=run.updated_at, next_at=run.next_at
         )
 
@@ -631,7 +631,7 @@ async def test_a_step_writes_what_it_names_and_leaves_the_rest(
     assert running.progress == Progress(phase="running", done=1, total=3)
     assert (running.attempts, running.polls, running.updated_at) == (1, 0, clock.now())
     polled = await store.advance(mine, Change(poll=True, keep_lease=True))
-    assert polled == replace(running, polls=1, next_at=None)
+    assert polled == structs.replace(running, polls=1, next_at=None)
     assert await store.run(mine.run.id) == polled
 
 

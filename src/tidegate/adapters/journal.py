@@ -4,6 +4,7 @@ The fields of an event are named by the product; what came from outside is never
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import sys
@@ -16,6 +17,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from typing_extensions import override
 
+LINGER_SECONDS: Final = 0.005
 _MS: Final = 1000.0
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 _ACK_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
@@ -57,35 +59,48 @@ def _for_machines(stream: TextIO) -> Line:
     lines = _Lines(stream)
 
     def write(level: str, event: str, fields: dict[str, object]) -> None:
-        now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
-        at = f"{now.isoformat(timespec='microseconds')}Z"
-        lines.add(_ENCODER.encode({"at": at, "level": level, "event": event, **fields}) + b"\n")
+        at = datetime.fromtimestamp(time.time(), UTC)
+        line = _ENCODER.encode({"at": at, "level": level, "event": event, **fields})
+        lines.add(line + b"\n", at_once=level != "info")
 
     return write
 
 
 class _Lines:
-    """Writes lines whole: those of one turn of the event loop in one go.
+    """Writes lines whole, and those of a few milliseconds in one go.
 
-    Each write gives up the interpreter's lock, and two hundred answers should not wait for
-    it two hundred times. Without a loop a line is written at once.
+    Each write is a system call and gives up the interpreter's lock, which answers would wait
+    for. What is more than news is written at once, and so is everything without a loop.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._waiting: list[bytes] = []
+        self._registered = False
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: bytes, *, at_once: bool) -> None:
         self._waiting.append(line)
-        if len(self._waiting) > 1:
-            return  # they are about to be written
+        if at_once:
+            self.write()
+        elif len(self._waiting) == 1:  # else they are about to be written
+            self._soon()
+
+    def _soon(self) -> None:
         try:
-            asyncio.get_running_loop().call_soon(self.write)
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             self.write()
+            return
+        loop.call_later(LINGER_SECONDS, self.write)
+        if not self._registered:
+            # The loop may end before the time has come.
+            atexit.register(self.write)
+            self._registered = True
 
     def write(self) -> None:
         lines, self._waiting = b"".join(self._waiting), []
+        if not lines:
+            return
         raw = getattr(self._stream, "buffer", None)
         # Nobody reads on, or the disk is full: what cannot be noted must not stop the work, nor
         # be noted in turn, for ever.
@@ -95,6 +110,19 @@ class _Lines:
                 return
             raw.write(lines)
             raw.flush()
+
+
+class _Counts(dict[tuple[str, ...], Counter]):
+    """The counters of one metric by their labels, each looked up once."""
+
+    def __init__(self, metric: Counter) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Counter:
+        found: Counter = self._metric.labels(*labels)
+        self[labels] = found
+        return found
 
 
 class EventJournal:
@@ -134,10 +162,13 @@ class EventJournal:
             ["event", "level"],
             registry=self._registry,
         )
+        # Finding a counter by its labels takes longer than counting.
+        self._event_counts = _Counts(self._events)
+        self._request_counts = _Counts(self._requests)
 
     def note(self, event: str, /, *, level: str = "info", **fields: object) -> None:
         """Write a log line, leaving out what is None, and count."""
-        self._events.labels(event, level).inc()
+        self._event_counts[event, level].inc()
         match event:
             case "answered":
                 self._count_answer(fields)
@@ -154,7 +185,7 @@ class EventJournal:
 
     def _count_answer(self, fields: dict[str, object]) -> None:
         kind, outcome = str(fields.get("kind") or ""), str(fields.get("outcome"))
-        self._requests.labels(kind, outcome, str(fields.get("status"))).inc()
+        self._request_counts[kind, outcome, str(fields.get("status"))].inc()
         self._ack.observe(_seconds(fields.get("total_ms")))
 
     def _count_outcome(self, fields: dict[str, object]) -> None:

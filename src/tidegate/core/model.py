@@ -5,7 +5,7 @@ msgspec struct, which is made in a fifth of a dataclass's time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NewType
 
@@ -120,8 +120,7 @@ class Progress:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The durable record of one accepted request, to its final outcome.
 
     Times are seconds since the Unix epoch, UTC.
@@ -144,7 +143,7 @@ class Run:
     block_id: str = ""
     value_digest: str = ""
     label: str = ""
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     delivery_key: str
     effect_key: str | None = None  # None where there is none, or once it was given back
     repeat: bool = False  # the effect key is given back when the run ends, however it ends

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -22,7 +23,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def run_as_json(run: Run, hidden: Mapping[str, frozenset[str]]) -> dict[str, Any]:
     """Return what people and machines may see of a run: no address, no secret param."""
-    shown = {key: value for key, value in asdict(run).items() if key not in _NEVER_SHOWN}
+    shown = {
+        key: value for key, value in msgspec.to_builtins(run).items() if key not in _NEVER_SHOWN
+    }
     # Of an action that is not configured any more nobody can say what was secret.
     secret = hidden.get(run.action, run.params.keys())
     shown["params"] = {k: "•••" if k in secret else v for k, v in run.params.items()}

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.app.intake import Answer, Endpoint, Intake
+from tidegate.entry.protocol import WHOLE
 from tidegate.ports import Clock, Journal
 
 Scope = dict[str, Any]
@@ -70,8 +71,11 @@ class PublicApp:
             return
         headers = _headers(scope)
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            if WHOLE in scope.get("state", ()):
                 body = await self._body(headers, receive)
+            else:
+                async with asyncio.timeout(READ_SECONDS):
+                    body = await self._body(headers, receive)
         except TimeoutError:
             self._refused(request, endpoint, 408, "body too slow", arrived)
             await _respond(send, 408, b"too slow", extra=[_CLOSE, *_named(request)])

@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 65_536
+#: In the state of a request whose body is here already, so that nobody need time its arrival.
+WHOLE: Final = "tidegate.whole"
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -26,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._moved = False
         self._around = 0  # bytes since the request last moved on
+        self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     @override
@@ -46,6 +49,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._moved = False
         super().data_received(data)
         self._around = 0 if self._moved else self._around + len(data)
+        if self._in_head and self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
         if self._around > MAX_HEAD_BYTES and not self.transport.is_closing():
             if not self._answering():
                 self.transport.write(_TOO_LARGE)
@@ -54,11 +59,11 @@ class BoundedProtocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+        self._in_head = True
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_timer is not None:  # else it is a trailer, which nobody reads
+        if self._in_head:  # else it is a trailer, which nobody reads
             super().on_header(name, value)
 
     @override
@@ -78,6 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
     @override
     def on_message_complete(self) -> None:
         self._moved = True
+        self.scope["state"][WHOLE] = True
         super().on_message_complete()
 
     @override
@@ -94,6 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _end_head(self) -> None:
+        self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -5,9 +5,10 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
+
+from msgspec import structs
 
 from tidegate.adapters.clock import SystemClock
 from tidegate.core import keys, plan
@@ -174,7 +175,7 @@ def _again(old: Run) -> Run:
     clock = SystemClock()
     now = clock.now()
     new_id = run_id(now, clock.entropy(10))
-    return replace(
+    return structs.replace(
         old,
         id=new_id,
         state=State.QUEUED,

@@ -29,7 +29,7 @@ BATCH: Final = 100
 
 RECEIVED: Final = "SELECT id FROM runs WHERE state = 'received' ORDER BY created_at LIMIT 1000"
 UNSTARTED: Final = (
-    f"SELECT {RUN_SELECT} FROM runs "  # noqa: S608 - our own columns
+    f"SELECT {RUN_SELECT} FROM runs "
     "WHERE state IN ('awaiting_approval', 'awaiting_confirmation', 'queued') "
     "AND started_at IS NULL AND start_by <= ? AND (lease_until IS NULL OR lease_until <= ?) "
     "ORDER BY start_by LIMIT ?"

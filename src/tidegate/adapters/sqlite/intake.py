@@ -1,16 +1,18 @@
 """What intake writes: runs with their keys and views, and refusals."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from tidegate.adapters.sqlite.rows import (
-    RUN_COLUMNS,
+    RUN_GIVEN,
+    Values,
     as_json,
     find_run,
     run_row,
 )
-from tidegate.adapters.sqlite.transitions import GRACE_SECONDS, SOON, audit, mark_view, step
+from tidegate.adapters.sqlite.transitions import GRACE_SECONDS, audit, mark_view, soon, step
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import (
@@ -68,30 +70,39 @@ _INSERT_VIEW: Final = (
     "due_at) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
 )
 
-_STATE: Final = RUN_COLUMNS.index("state")
-_VIEW_ID: Final = RUN_COLUMNS.index("view_id")
 _INSERT_RUN: Final = (
-    f"INSERT INTO runs ({', '.join(RUN_COLUMNS)}, target_state) "  # noqa: S608 - our own columns
-    f"VALUES ({', '.join('?' for _ in RUN_COLUMNS)}, ?)"
+    f"INSERT INTO runs ({', '.join(RUN_GIVEN)}, facts, target_state, view_id) "
+    f"VALUES ({', '.join('?' for _ in RUN_GIVEN)}, ?, ?, ?)"
 )
 
 # Recorded runs go on in sets: three statements however many there are.
-_IDS: Final = "id IN (SELECT value FROM json_each(?{})) AND state = 'received'"
-_ON_AUDIT: Final = (
-    "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "  # noqa: S608
-    "SELECT ?1, id, 'received → ' || target_state, ?3, action, '', user_id, channel_id "
-    f"FROM runs WHERE {_IDS.format(2)} ORDER BY created_at, id"
-)
-_ON_VIEWS: Final = (
-    f"{SOON} WHERE id IN (SELECT view_id FROM runs WHERE {_IDS.format(2)} "  # noqa: S608
+_IDS: Final = "id IN (SELECT value FROM json_each({ids})) AND state = 'received'"
+_GO_ON: Final = (
+    "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "
+    "SELECT {now}, id, 'received → ' || target_state, {actor}, action, '', user_id, channel_id "
+    f"FROM runs WHERE {_IDS} ORDER BY created_at, id",
+    f"{soon('{due_at}')} WHERE id IN (SELECT view_id FROM runs WHERE {_IDS} "
     # what is out of date and in nobody's hands will show the new state anyway
-    "AND view_id IS NOT NULL) AND (version = rendered_version OR lease_token IS NOT NULL)"
+    "AND view_id IS NOT NULL) AND (version = rendered_version OR lease_token IS NOT NULL)",
+    "UPDATE runs SET state = target_state, updated_at = {now}, "
+    "next_at = CASE target_state WHEN 'queued' THEN coalesce(next_at, {now}) END "
+    f"WHERE {_IDS}",
 )
-_ON_RUNS: Final = (
-    "UPDATE runs SET state = target_state, updated_at = ?1, "  # noqa: S608
-    "next_at = CASE target_state WHEN 'queued' THEN coalesce(next_at, ?1) END "
-    f"WHERE {_IDS.format(2)}"
-)
+
+
+def going_on(*, now: str, due_at: str, ids: str, actor: str) -> tuple[str, ...]:
+    """Return the statements by which runs that are `received` go on to their target.
+
+    Args:
+        now: An SQL expression for the moment.
+        due_at: … for when their messages are to tell of it.
+        ids: … for a JSON array of their ids.
+        actor: … for who is named in the audit log.
+    """
+    return tuple(sql.format(now=now, due_at=due_at, ids=ids, actor=actor) for sql in _GO_ON)
+
+
+_LET_GO: Final = going_on(now=":now", due_at=":due_at", ids=":ids", actor=":actor")
 
 _REFUSED: Final = (
     "INSERT INTO audit (at, event, actor, action, reason, user_id, channel_id) "
@@ -126,12 +137,8 @@ def record(tx: Transaction, draft: Draft) -> RecordResult:
 
 def insert(tx: Transaction, run: Run, *, target: State, view: ViewDraft | None = None) -> None:
     """Insert a run as `received`, with its view if it is given one."""
-    row = run_row(run)
-    row[_STATE] = State.RECEIVED.value
-    if view is not None:
-        row[_VIEW_ID] = _view_for(tx, run.team_id, view)
-    row.append(target.value)
-    tx.do(_INSERT_RUN, row)
+    view_id = run.view_id if view is None else _view_for(tx, run.team_id, view)
+    tx.do(_INSERT_RUN, (*run_row(run), target.value, view_id))
 
 
 def take_on(tx: Transaction, answered: Sequence[RunId], refused: Sequence[RunId]) -> None:
@@ -149,10 +156,13 @@ def take_on(tx: Transaction, answered: Sequence[RunId], refused: Sequence[RunId]
 
 def let_go(tx: Transaction, run_ids: Sequence[RunId], *, actor: str) -> int:
     """Let those runs that are still `received` go on to their target; return how many did."""
-    ids = as_json(run_ids)
-    tx.do(_ON_AUDIT, (tx.now, ids, actor))
-    tx.do(_ON_VIEWS, (tx.now + GRACE_SECONDS, ids))
-    moved = tx.do(_ON_RUNS, (tx.now, ids))
+    values: Values = {
+        "now": tx.now,
+        "due_at": tx.now + GRACE_SECONDS,
+        "ids": as_json(run_ids),
+        "actor": actor,
+    }
+    moved = [tx.do(sql, values) for sql in _LET_GO][-1]
     tx.stirred = tx.stirred or moved > 0
     return moved
 
@@ -182,7 +192,7 @@ def _join(tx: Transaction, run: Run) -> Joined:
     holder_id, at, state, user_id = row
     held = find_run(tx.connection, holder_id)
     if held is None:  # retention let the run go; its key is kept longer
-        held = replace(
+        held = structs.replace(
             run,
             id=RunId(holder_id),
             state=State(state or State.UNKNOWN),
@@ -196,7 +206,7 @@ def _join(tx: Transaction, run: Run) -> Joined:
             finished_at=at,
         )
     tx.do(_POINT_DELIVERY, (held.id, run.delivery_key))
-    audit(tx, replace(run, id=held.id), "joined", actor=run.user_id)
+    audit(tx, structs.replace(run, id=held.id), "joined", actor=run.user_id)
     return Joined(run=held)
 
 

@@ -1,9 +1,10 @@
 """Runs after intake: leased, taken further, settled, asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from sqlite3 import Connection
 from typing import Final
+
+from msgspec import structs
 
 from tidegate.adapters.sqlite.intake import (
     CLAIM_DELIVERY,
@@ -32,12 +33,11 @@ _WORK: Final = "state IN ('queued', 'sending') AND wake_at IS NOT NULL"
 _POLL: Final = "state IN ('running', 'unknown') AND wake_at IS NOT NULL"
 
 DUE_WORK: Final = (
-    f"SELECT {RUN_SELECT} FROM runs WHERE pathway = ? AND {_WORK} AND wake_at <= ? "  # noqa: S608
+    f"SELECT {RUN_SELECT} FROM runs WHERE pathway = ? AND {_WORK} AND wake_at <= ? "
     "ORDER BY wake_at, rowid LIMIT ?"
 )
 DUE_POLLS: Final = (
-    f"SELECT {RUN_SELECT} FROM runs WHERE {_POLL} AND wake_at <= ? "  # noqa: S608 - our columns
-    "ORDER BY wake_at, rowid LIMIT ?"
+    f"SELECT {RUN_SELECT} FROM runs WHERE {_POLL} AND wake_at <= ? ORDER BY wake_at, rowid LIMIT ?"
 )
 _LEASE: Final = (
     "UPDATE runs SET lease_token = ?, lease_until = ? WHERE id IN (SELECT value FROM json_each(?))"
@@ -46,16 +46,16 @@ _MOST_LEFT_BEHIND: Final = 16
 _NEXT_AT: Final = RUN_COLUMNS.index("next_at")
 _ID: Final = RUN_COLUMNS.index("id")
 _RENEW: Final = "UPDATE runs SET lease_until = ? WHERE id = ? AND lease_token = ?"
-_UNDER_LEASE: Final = f"SELECT {RUN_SELECT} FROM runs WHERE id = ? AND lease_token = ?"  # noqa: S608 - our columns
+_UNDER_LEASE: Final = f"SELECT {RUN_SELECT} FROM runs WHERE id = ? AND lease_token = ?"
 _CHECK: Final = "UPDATE runs SET next_at = ?, updated_at = ? WHERE id = ?"
 _TAKE_EFFECT: Final = (
     "UPDATE effects SET run_id = ?, at = ?, state = NULL, user_id = ? WHERE key = ?"
 )
 _LET_EFFECT_GO: Final = "UPDATE runs SET effect_key = NULL WHERE id = ?"
 
-NEXT_PATHWAY: Final = f"SELECT MIN(pathway) FROM runs WHERE {_WORK} AND pathway > ?"  # noqa: S608
-NEXT_WORK: Final = f"SELECT MIN(wake_at) FROM runs WHERE {_WORK} AND pathway = ?"  # noqa: S608
-NEXT_POLL: Final = f"SELECT MIN(wake_at) FROM runs WHERE {_POLL}"  # noqa: S608
+NEXT_PATHWAY: Final = f"SELECT MIN(pathway) FROM runs WHERE {_WORK} AND pathway > ?"
+NEXT_WORK: Final = f"SELECT MIN(wake_at) FROM runs WHERE {_WORK} AND pathway = ?"
+NEXT_POLL: Final = f"SELECT MIN(wake_at) FROM runs WHERE {_POLL}"
 
 
 def lease(
@@ -137,7 +137,7 @@ def ask_check(tx: Transaction, run_id: RunId, *, user_id: str) -> Run:
     tx.do(_CHECK, (tx.now, tx.now, run_id))
     audit(tx, run, "check asked", actor=user_id)
     tx.stirred = True
-    return replace(run, next_at=tx.now, updated_at=tx.now)
+    return structs.replace(run, next_at=tx.now, updated_at=tx.now)
 
 
 def retry(tx: Transaction, run_id: RunId, new: Run, *, actor: str) -> Run:
@@ -149,7 +149,7 @@ def retry(tx: Transaction, run_id: RunId, new: Run, *, actor: str) -> Run:
         raise NotAllowedNowError("the new run's delivery key is known already")
     if new.effect_key is not None:
         _take_effect(tx, parent, new)
-    fresh = replace(
+    fresh = structs.replace(
         new, state=State.RECEIVED, parent_id=parent.id, view_id=parent.view_id, next_at=None
     )
     revive_view(tx, fresh.view_id)
@@ -168,7 +168,7 @@ def listed(connection: Connection, which: RunFilter, most: int) -> Sequence[Run]
     }
     given = {term: str(value) for term, value in narrow.items() if value is not None}
     where = " AND ".join(given) or "TRUE"
-    sql = f"SELECT {RUN_SELECT} FROM runs WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT {RUN_SELECT} FROM runs WHERE {where} ORDER BY id DESC LIMIT ?"
     return tuple(
         map(run_from, connection.execute(sql, (*given.values(), max(0, min(which.limit, most)))))
     )
@@ -182,7 +182,7 @@ def audit_log(
     given = {term: value for term, value in narrow.items() if value is not None}
     where = " AND ".join(given) or "TRUE"
     order = "ASC" if run_id is not None else "DESC"
-    sql = f"SELECT {AUDIT_SELECT} FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"  # noqa: S608
+    sql = f"SELECT {AUDIT_SELECT} FROM audit WHERE {where} ORDER BY seq {order} LIMIT ?"
     return tuple(map(audit_from, connection.execute(sql, (*given.values(), limit))))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from tidegate.adapters.sqlite import housekeeping, intake, runs, schema, views
+from tidegate.adapters.sqlite import housekeeping, intake, runs, schema, together, views
 from tidegate.adapters.sqlite.failures import store_error
 from tidegate.adapters.sqlite.rows import find_run
 from tidegate.adapters.sqlite.together import Recording, record_together
@@ -46,9 +46,9 @@ _PROBE: Final = (
 
 
 def _record_together(
-    tx: Transaction, recordings: Sequence[Recording]
+    tx: Transaction, recordings: Sequence[Recording], answered: Sequence[RunId]
 ) -> Sequence[RecordResult] | None:
-    return record_together(tx, [recording.draft for recording in recordings])
+    return record_together(tx, [recording.draft for recording in recordings], answered)
 
 
 class SqliteStore:
@@ -97,6 +97,7 @@ class SqliteStore:
             StoreError: It cannot be opened.
         """
         connection = await asyncio.to_thread(schema.prepare, path)
+        together.prepare(connection)
         reading = await asyncio.to_thread(schema.reading, path)
         writer = Writer(
             connection,

@@ -1,55 +1,67 @@
-"""Recording many runs at once: a few statements, however many clicks wait.
+"""Recording many runs at once: one statement, however many clicks wait.
 
 Each statement that Python executes hands the interpreter's lock over and waits to get it back
 from the event loop, which is busy just when many clicks wait. So what is recorded together is
-given to SQLite as one JSON text per table. Anything out of the ordinary (a key that is known, a
-message that has a view, a rate limit) is left to `tidegate.adapters.sqlite.intake`, one by one.
+given to SQLite in one go, a JSON text per table, which a trigger takes apart. Anything out of
+the ordinary (a key that is known, a message that has a view, a rate limit) is left to
+`tidegate.adapters.sqlite.intake`, one by one.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from tidegate.adapters.sqlite.intake import record
-from tidegate.adapters.sqlite.rows import RUN_COLUMNS, as_json, run_row
+from tidegate.adapters.sqlite.intake import going_on, record
+from tidegate.adapters.sqlite.rows import RUN_GIVEN, Values, as_json, run_row
 from tidegate.adapters.sqlite.transitions import GRACE_SECONDS
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
-from tidegate.core.model import Draft, Recorded, RecordResult, State
+from tidegate.core.model import Draft, Recorded, RecordResult, RunId, State, ViewDraft
 
 _NUL: Final = "\\u0000"  # where SQLite's JSON functions would end the text
 
-_STATE: Final = RUN_COLUMNS.index("state")
-_VIEW_ID: Final = RUN_COLUMNS.index("view_id")
+
+_GIVEN: Final = len(RUN_GIVEN)
 
 
-def _fields(count: int) -> str:
-    return ", ".join(f"json_extract(value, '$[{index}]')" for index in range(count))
+def _fields(*indexes: int) -> str:
+    return ", ".join(f"json_extract(value, '$[{index}]')" for index in indexes)
 
 
-DELIVERIES: Final = (
-    f"INSERT INTO deliveries (key, run_id, at) SELECT {_fields(2)}, ?2 "  # noqa: S608
-    "FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING"
+#: What the trigger does; `new.…` is what it was given.
+STATEMENTS: Final = (
+    *going_on(now="new.now", due_at="new.due_at", ids="new.answered", actor="'intake'"),
+    f"INSERT INTO deliveries (key, run_id, at) SELECT {_fields(0, 1)}, new.now "
+    "FROM json_each(new.keys)",
+    f"INSERT INTO effects (key, run_id, user_id, at) SELECT {_fields(0, 1, 2)}, new.now "
+    "FROM json_each(new.effects)",
+    "INSERT INTO views (id, team_id, channel_id, ts, thread_ts, own, text, blocks, posting, "
+    f"version, due_at) SELECT new.last_view + {_fields(*range(9))}, 1, new.due_at "
+    "FROM json_each(new.views)",
+    f"INSERT INTO runs ({', '.join(RUN_GIVEN)}, facts, target_state, view_id) "
+    f"SELECT {_fields(*range(_GIVEN + 2))}, new.last_view + {_fields(_GIVEN + 2)} "
+    "FROM json_each(new.runs)",
+    "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "
+    f"SELECT new.now, {_fields(1)}, 'received', {_fields(2, 3)}, '', {_fields(2, 4)} "
+    "FROM json_each(new.keys)",
 )
-EFFECTS: Final = (
-    f"INSERT INTO effects (key, run_id, user_id, at) SELECT {_fields(3)}, ?2 "  # noqa: S608
-    "FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING"
+#: Of a connection alone, so it is no part of the file's schema. A key that is known, or a message
+#: that has a view, makes the statement fail, and then nothing of it was done.
+_PREPARE: Final = f"""
+CREATE TEMP VIEW recordings AS
+SELECT NULL AS now, NULL AS due_at, NULL AS last_view,
+    NULL AS answered, NULL AS keys, NULL AS effects, NULL AS views, NULL AS runs;
+CREATE TEMP TRIGGER recording INSTEAD OF INSERT ON recordings BEGIN {"; ".join(STATEMENTS)}; END;
+"""
+_RECORD: Final = (
+    "INSERT INTO recordings SELECT ?, ?, (SELECT coalesce(max(id), 0) FROM views), ?, ?, ?, ?, ?"
 )
-LAST_VIEW: Final = "SELECT coalesce(max(id), 0) FROM views"
-VIEWS: Final = (
-    "INSERT INTO views (id, team_id, channel_id, ts, thread_ts, own, text, blocks, posting, "  # noqa: S608
-    f"version, due_at) SELECT {_fields(9)}, 1, ?2 "
-    "FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING"
-)
-RUNS: Final = (
-    f"INSERT INTO runs ({', '.join(RUN_COLUMNS)}, target_state) "  # noqa: S608 - our own columns
-    f"SELECT {_fields(len(RUN_COLUMNS) + 1)} FROM json_each(?1)"
-)
-AUDIT: Final = (
-    "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "  # noqa: S608
-    f"SELECT ?2, {_fields(2)}, json_extract(value, '$[2]'), json_extract(value, '$[3]'), '', "
-    "json_extract(value, '$[2]'), json_extract(value, '$[4]') FROM json_each(?1)"
-)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make a connection able to record many runs at once."""
+    connection.executescript(_PREPARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,88 +75,54 @@ class Recording:
         return record(tx, self.draft)
 
 
-def record_together(tx: Transaction, drafts: Sequence[Draft]) -> list[RecordResult] | None:
-    """Record all of *drafts*, or return None: not all are ordinary, and some may be written.
+def record_together(
+    tx: Transaction, drafts: Sequence[Draft], answered: Sequence[RunId]
+) -> list[RecordResult] | None:
+    """Let the *answered* go on and record all *drafts*.
 
-    The caller then rolls back and records them one by one.
+    Returns None if not all are ordinary; then nothing was written, and the caller does it one
+    by one.
     """
-    if not _ordinary(drafts):
+    if not all(map(_is_ordinary, drafts)):
         return None
-    keys = [(draft.run.delivery_key, draft.run.id) for draft in drafts]
-    if tx.do(DELIVERIES, (as_json(keys), tx.now)) != len(keys):
+    keys: list[Values] = []
+    effects: list[Values] = []
+    views: list[Values] = []
+    runs: list[Values] = []
+    for draft in drafts:
+        run, number = draft.run, None
+        keys.append((run.delivery_key, run.id, run.user_id, run.action, run.channel_id))
+        if run.effect_key is not None:
+            effects.append((run.effect_key, run.id, run.user_id))
+        if draft.view is not None:
+            number = len(views) + 1
+            views.append(_view_row(number, run.team_id, draft.view))
+        runs.append((*run_row(run), draft.state.value, number))
+    texts = [as_json(rows) for rows in (answered, keys, effects, views, runs)]
+    if any(_NUL in text for text in texts):
         return None
-    effects = [
-        (draft.run.effect_key, draft.run.id, draft.run.user_id)
-        for draft in drafts
-        if draft.run.effect_key is not None
-    ]
-    if effects and tx.do(EFFECTS, (as_json(effects), tx.now)) != len(effects):
+    try:
+        tx.do(_RECORD, (tx.now, tx.now + GRACE_SECONDS, *texts))
+    except sqlite3.IntegrityError:
         return None
-    views = _insert_views(tx, drafts)
-    if views is None:
-        return None
-    runs = as_json([_row(draft, views.get(at)) for at, draft in enumerate(drafts)])
-    if _NUL in runs:
-        return None
-    tx.do(RUNS, (runs,))
-    heard = [
-        (draft.run.id, "received", draft.run.user_id, draft.run.action, draft.run.channel_id)
-        for draft in drafts
-    ]
-    tx.do(AUDIT, (as_json(heard), tx.now))
+    tx.stirred = tx.stirred or bool(views or answered)
     return [Recorded(run_id=draft.run.id) for draft in drafts]
 
 
-def _ordinary(drafts: Sequence[Draft]) -> bool:
-    deliveries = {draft.run.delivery_key for draft in drafts}
-    effects = [draft.run.effect_key for draft in drafts if draft.run.effect_key is not None]
+def _is_ordinary(draft: Draft) -> bool:
+    return draft.rate is None and lifecycle.allowed(State.RECEIVED, draft.state)
+
+
+def _view_row(number: int, team_id: str, view: ViewDraft) -> Values:
+    own = view.ts is not None
     return (
-        len(deliveries) == len(drafts)
-        and len(set(effects)) == len(effects)
-        and all(
-            draft.rate is None and lifecycle.allowed(State.RECEIVED, draft.state)
-            for draft in drafts
-        )
+        number,
+        team_id,
+        view.channel_id,
+        view.ts,
+        view.thread_ts,
+        1 if own else 0,
+        view.text,
+        as_json(view.blocks),
+        "posted" if own else "none",
     )
-
-
-def _insert_views(tx: Transaction, drafts: Sequence[Draft]) -> dict[int, int] | None:
-    """Insert the drafts' views; return their ids by the drafts' positions, or None."""
-    row = tx.one(LAST_VIEW)
-    last = 0 if row is None else int(row[0])
-    ids: dict[int, int] = {}
-    rows: list[tuple[Any, ...]] = []
-    for position, draft in enumerate(drafts):
-        view = draft.view
-        if view is None:
-            continue
-        ids[position] = last + len(ids) + 1
-        own = view.ts is not None
-        rows.append(
-            (
-                ids[position],
-                draft.run.team_id,
-                view.channel_id,
-                view.ts,
-                view.thread_ts,
-                1 if own else 0,
-                view.text,
-                as_json(view.blocks),
-                "posted" if own else "none",
-            )
-        )
-    if rows:
-        text = as_json(rows)
-        if _NUL in text or tx.do(VIEWS, (text, tx.now + GRACE_SECONDS)) != len(rows):
-            return None
-        tx.stirred = True
-    return ids
-
-
-def _row(draft: Draft, view_id: int | None) -> list[Any]:
-    row = run_row(draft.run)
-    row[_STATE] = State.RECEIVED.value
-    if view_id is not None:
-        row[_VIEW_ID] = view_id
-    row.append(draft.state.value)
-    return row

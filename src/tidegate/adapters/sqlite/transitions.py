@@ -1,7 +1,8 @@
 """One step of a run: held to the lifecycle, with its audit row, its key and its view."""
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from tidegate.adapters.sqlite.rows import progress_json
 from tidegate.adapters.sqlite.writer import Transaction
@@ -24,12 +25,22 @@ _WRITE: Final = (
     "lease_until = CASE WHEN ? THEN lease_until END WHERE id = ?"
 )
 
-#: A view that is out of date already stays due when it was; a new reason waits for the hold.
-SOON: Final = (
-    "UPDATE views SET version = version + 1, due_at = CASE WHEN posting = 'given_up' THEN NULL "
-    "ELSE coalesce(min(due_at, max(hold_at, ?1)), max(hold_at, ?1)) END"
-)
 
+def soon(due_at: str) -> str:
+    """Return the beginning of a statement that has views told soon.
+
+    A view that is out of date already stays due when it was; a new reason waits for the hold.
+
+    Args:
+        due_at: An SQL expression for when.
+    """
+    return (
+        "UPDATE views SET version = version + 1, due_at = CASE WHEN posting = 'given_up' "
+        f"THEN NULL ELSE coalesce(min(due_at, max(hold_at, {due_at})), max(hold_at, {due_at})) END"
+    )
+
+
+_SOON: Final = soon("?1") + " WHERE id = ?2"
 _URGENT: Final = (
     "UPDATE views SET version = version + 1, urgent = 1, urgent_version = version + 1, "
     "due_at = CASE WHEN posting = 'given_up' THEN NULL ELSE ?1 END WHERE id = ?2"
@@ -101,14 +112,14 @@ def mark_view(tx: Transaction, view_id: int | None, *, final: bool) -> None:
     if final:
         tx.do(_URGENT, (tx.now, view_id))
     else:
-        tx.do(SOON + " WHERE id = ?2", (tx.now + GRACE_SECONDS, view_id))
+        tx.do(_SOON, (tx.now + GRACE_SECONDS, view_id))
     tx.stirred = True
 
 
 def _changed(old: Run, change: Change, now: float) -> Run:
     state = old.state if change.state is None else change.state
     ended = lifecycle.is_final(state)
-    return replace(
+    return structs.replace(
         old,
         state=state,
         updated_at=now,
@@ -133,7 +144,7 @@ def _settle_effect(tx: Transaction, old: Run, new: Run, *, known_not_done: bool)
         old.state, new.state, known_not_done=known_not_done, repeat=new.repeat
     ):
         tx.do(_RELEASE_EFFECT, (new.effect_key, new.id))
-        return replace(new, effect_key=None)
+        return structs.replace(new, effect_key=None)
     tx.do(_KEEP_EFFECT, (tx.now, new.state.value, new.effect_key, new.id))
     return new
 

@@ -17,10 +17,10 @@ MAX_RUNS: Final = 100
 _MAX_MOVED: Final = 1000
 
 DUE_VIEWS: Final = (
-    f"SELECT {VIEW_SELECT} FROM views WHERE urgent = ? AND wake_at <= ? "  # noqa: S608 - our columns
+    f"SELECT {VIEW_SELECT} FROM views WHERE urgent = ? AND wake_at <= ? "
     "ORDER BY wake_at, id LIMIT ?"
 )
-RUNS_OF_VIEW: Final = f"SELECT {RUN_SELECT} FROM runs WHERE view_id = ? ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+RUNS_OF_VIEW: Final = f"SELECT {RUN_SELECT} FROM runs WHERE view_id = ? ORDER BY rowid DESC LIMIT ?"
 _LEASE: Final = (
     "UPDATE views SET lease_token = ?, lease_until = ?, leased_at = ? "
     "WHERE id IN (SELECT value FROM json_each(?))"

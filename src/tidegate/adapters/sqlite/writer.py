@@ -29,8 +29,8 @@ PATIENCE_SECONDS: Final = 10.0
 
 MAX_BATCH: Final = 256
 MAX_WAITING: Final = 10_000
+HAND_OVER: Final = 16  # operations that are gathered before the thread is given them
 _LINGER_SECONDS: Final = 0.0005  # that follow-ups may wait for a request to share a commit with
-_WORTH_JOINING: Final = 3  # operations of a kind, before they are carried out at once
 _CLOSE_SECONDS: Final = 2.0  # that closing waits for the lock
 _RETRY_SECONDS: Final = 0.25  # before follow-ups are tried again after a failure
 
@@ -61,8 +61,9 @@ class Transaction:
 Operation = Callable[[Transaction], T]
 #: Takes recorded runs on: those whose caller has its answer, and those whose caller was refused.
 FollowUp = Callable[[Transaction, Sequence[RunId], Sequence[RunId]], None]
-#: Carries out operations of its kind at once; None, where that cannot be, leaves them undone.
-Together = Callable[[Transaction, Sequence[Any]], Sequence[Any] | None]
+#: Carries out operations of its kind at once, and takes on the runs whose caller has its answer.
+#: Where that cannot be, it has done nothing: it returns None or raises.
+Together = Callable[[Transaction, Sequence[Any], Sequence[RunId]], Sequence[Any] | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +119,7 @@ class Writer:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Ticket | _Received | None] = queue.SimpleQueue()
+        self._gathered: list[_Ticket] = []
         self._tickets: list[_Ticket] = []
         self._received = _Received()
         self._failed = False
@@ -176,9 +178,23 @@ class Writer:
     def _submit(self, ticket: _Ticket) -> None:
         if self._closed:
             raise _closed()
-        if self._queue.qsize() >= MAX_WAITING:
+        if self._queue.qsize() + len(self._gathered) >= MAX_WAITING:
             raise StoreError("too much waits to be written; try again later")
-        self._queue.put(ticket)
+        self._gathered.append(ticket)
+        if len(self._gathered) >= HAND_OVER:
+            self._hand_over()
+        elif len(self._gathered) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Give the thread what was gathered in this turn of the loop.
+
+        Waking it for each would have the two fight over the interpreter's lock; waking it for
+        all of many at once would leave one of the two idle while the other works.
+        """
+        gathered, self._gathered = self._gathered, []
+        for ticket in gathered:
+            self._queue.put(ticket)
 
     def _leave(self, ticket: _Ticket) -> None:
         """A caller was cancelled: before it was told, or with the answer on its way."""
@@ -261,9 +277,9 @@ class Writer:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(self._connection, self._clock.now(), self._clock)
-        if received:
-            self._follow_up(transaction, received.answered, received.refused)
-        alone = self._carry_out_together(tickets, transaction)
+        if received.refused:
+            self._follow_up(transaction, (), received.refused)
+        alone = self._carry_out_together(tickets, received.answered, transaction)
         whole = all(self._carry_out(ticket, transaction) for ticket in alone)
         if not whole or any(ticket.gone for ticket in tickets):
             self._connection.execute("ROLLBACK")
@@ -274,23 +290,22 @@ class Writer:
         self._committed(tickets, transaction.stirred)
 
     def _carry_out_together(
-        self, tickets: list[_Ticket], transaction: Transaction
+        self, tickets: list[_Ticket], answered: Sequence[RunId], transaction: Transaction
     ) -> Sequence[_Ticket]:
         """Carry out at once what can be; return the tickets that are left."""
         alike = [t for t in tickets if isinstance(t.operation, self._alike) and not t.fenced]
-        if len(alike) < _WORTH_JOINING:
+        if not alike and not answered:
             return tickets
-        self._connection.execute("SAVEPOINT together")
+        operations = [ticket.operation for ticket in alike]
         try:
-            results = self._together(transaction, [ticket.operation for ticket in alike])
+            results = self._together(transaction, operations, answered)
         except Exception:  # whose fault it is shows when each is carried out alone
             if not self._connection.in_transaction:
                 raise
             results = None
         if results is None:
-            self._connection.execute("ROLLBACK TO together")
-        self._connection.execute("RELEASE together")
-        if results is None:
+            if answered:
+                self._follow_up(transaction, answered, ())
             return tickets
         for ticket, result in zip(alike, results, strict=True):
             ticket.result, ticket.error = result, None
