@@ -97,6 +97,18 @@ class NotAllowedNowError(StoreError):
     """The run's state does not allow what was asked; the message says why."""
 
 
+class EffectTakenError(StoreError):
+    """Another run holds the effect key, so this one must not act.
+
+    Attributes:
+        holder: That run's id.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__("another run holds the effect")
+        self.holder = holder
+
+
 class SchemaVersionError(StoreError):
     """The store was written by another, newer version."""
 

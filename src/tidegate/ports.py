@@ -70,10 +70,12 @@ class Store(Protocol):
     async def record(self, draft: Draft, *, within: float) -> RecordResult:
         """Commit a run and its keys, or say why it is not new.
 
-        In order: a known delivery key → `Duplicate`; a held effect key → `Joined`;
-        more than `draft.rate` runs of this user and action → `Limited`; else the run
-        is inserted as `received`, with its view. `Joined` and `Limited` leave an audit
-        entry and the delivery key; not the key of a limited modal, which comes again as it is.
+        In order: a known delivery key → `Duplicate`; a held effect key → `Joined`, unless who
+        holds it is another person of whom it is not yet known (`Draft.sure`) whether they may:
+        then the run is recorded without it, and whichever is sent first has it; more than
+        `draft.rate` runs of this user and action → `Limited`; else the run is inserted as
+        `received`, with its view. `Joined` and `Limited` leave an audit entry and the delivery
+        key; not the key of a limited modal, which comes again as it is.
 
         A recorded run goes on to `draft.state` by itself, in a later transaction that
         begins only when the caller has its answer. An insert whose caller has gone is
@@ -110,10 +112,12 @@ class Store(Protocol):
     async def advance(self, leased: Leased, change: Change) -> Run:
         """Write one step of a run under its lease, and return the run as it is now.
 
-        The lease ends with the step unless `change.keep_lease`.
+        The lease ends with the step unless `change.keep_lease`. A run that goes to `sending`
+        holds its effect key from then on, whoever held it before without being sure.
 
         Raises:
             LeaseLostError: The lease is not held any more; nothing was written.
+            EffectTakenError: Another run holds the effect key for sure; nothing was written.
         """
 
     async def settle(self, run_id: RunId, change: Change) -> Run:

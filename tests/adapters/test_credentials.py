@@ -1,6 +1,7 @@
 """AWS credentials from the real chain, against real listeners on loopback."""
 
 import asyncio
+import io
 import json
 import threading
 import time
@@ -8,13 +9,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from botocore.utils import ContainerMetadataFetcher
-from structlog.testing import capture_logs
 
 from tidegate.adapters.credentials import AssumedRole, ChainCredentials
+from tidegate.adapters.journal import EventJournal
 from tidegate.core.sigv4 import Credentials
 from tidegate.errors import CredentialsError
 
@@ -132,6 +134,11 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     listening.close()
 
 
+def chained(stream: io.StringIO | None = None, **options: Any) -> ChainCredentials:
+    journal = EventJournal(stream if stream is not None else io.StringIO())
+    return ChainCredentials(journal=journal, **options)
+
+
 async def renewed(chain: ChainCredentials) -> None:
     """Wait for the renewal that is under way."""
     assert chain._flight is not None
@@ -143,7 +150,7 @@ async def test_a_caller_is_served_by_the_last_good_copy_while_a_renewal_hangs(
     endpoint: Endpoint,
 ) -> None:
     endpoint.lives_seconds = 90
-    chain = ChainCredentials(timeout_seconds=2.0)
+    chain = chained(timeout_seconds=2.0)
     await chain.current()
     endpoint.may_answer.clear()
     assert (await chain.current()).access_key == "AK1"
@@ -153,7 +160,7 @@ async def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    chain = ChainCredentials()
+    chain = chained()
     assert await chain.current() == Credentials(
         access_key="AKENV", secret_key="secret", token="token"
     )
@@ -165,11 +172,11 @@ async def test_a_shared_profile_is_read(monkeypatch: pytest.MonkeyPatch, tmp_pat
     shared.write_text("[ops]\naws_access_key_id = AKOPS\naws_secret_access_key = shh\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
     monkeypatch.setenv("AWS_PROFILE", "ops")
-    assert await ChainCredentials().current() == Credentials(access_key="AKOPS", secret_key="shh")
+    assert await chained().current() == Credentials(access_key="AKOPS", secret_key="shh")
 
 
 async def test_a_container_endpoint_is_asked_once_for_many_calls(endpoint: Endpoint) -> None:
-    chain = ChainCredentials()
+    chain = chained()
     first = await asyncio.gather(*(chain.current() for _ in range(50)))
     again = await chain.current()
     assert {keys.access_key for keys in [*first, again]} == {"AK1"}
@@ -180,7 +187,7 @@ async def test_a_container_endpoint_is_asked_once_for_many_calls(endpoint: Endpo
 
 async def test_within_a_minute_no_thread_is_asked(endpoint: Endpoint) -> None:
     watch = Watch()
-    chain = ChainCredentials(now=watch)
+    chain = chained(now=watch)
     await chain.current()
     watch.ahead = 50
     await chain.current()
@@ -190,7 +197,7 @@ async def test_within_a_minute_no_thread_is_asked(endpoint: Endpoint) -> None:
 async def test_rotated_credentials_arrive_without_anyone_waiting(endpoint: Endpoint) -> None:
     endpoint.lives_seconds = 500  # inside botocore's mandatory window: it renews when asked
     watch = Watch()
-    chain = ChainCredentials(now=watch)
+    chain = chained(now=watch)
     assert (await chain.current()).access_key == "AK1"
     watch.ahead = 61
     endpoint.generation = 2
@@ -206,7 +213,7 @@ async def test_rotated_credentials_arrive_without_anyone_waiting(endpoint: Endpo
 async def test_a_clock_set_back_does_not_keep_old_credentials_for_ever(endpoint: Endpoint) -> None:
     endpoint.lives_seconds = 500
     watch = Watch()
-    chain = ChainCredentials(now=watch)
+    chain = chained(now=watch)
     await chain.current()
     endpoint.generation = 2
     watch.ahead = -86_400
@@ -217,7 +224,7 @@ async def test_a_clock_set_back_does_not_keep_old_credentials_for_ever(endpoint:
 
 async def test_credentials_about_to_expire_are_renewed_first(endpoint: Endpoint) -> None:
     endpoint.lives_seconds = 90
-    chain = ChainCredentials()
+    chain = chained()
     assert (await chain.current()).access_key == "AK1"
     endpoint.generation = 2
     assert (await chain.current()).access_key == "AK2"
@@ -227,27 +234,41 @@ async def test_a_failed_renewal_keeps_the_old_ones_and_says_so_without_secrets(
     endpoint: Endpoint, capfd: pytest.CaptureFixture[str]
 ) -> None:
     endpoint.lives_seconds = 500
-    watch = Watch()
-    chain = ChainCredentials(now=watch)
+    watch, log = Watch(), io.StringIO()
+    chain = chained(log, now=watch)
     await chain.current()
     endpoint.broken = True
     watch.ahead = 61
-    with capture_logs() as lines:
-        assert (await chain.current()).access_key == "AK1"
-        await renewed(chain)
-        assert (await chain.current()).access_key == "AK1"
-        assert chain._flight is None, "the next attempt waits a little"
-    assert {line["event"] for line in lines} == {"credentials_not_renewed", "credentials_not_read"}
-    seen = str(lines) + "".join(capfd.readouterr())
+    assert (await chain.current()).access_key == "AK1"
+    await renewed(chain)
+    assert (await chain.current()).access_key == "AK1"
+    assert chain._flight is None, "the next attempt waits a little"
+    events = {json.loads(line)["event"] for line in log.getvalue().splitlines()}
+    assert events == {"credentials_not_read"}
+    seen = log.getvalue() + "".join(capfd.readouterr())
     assert "half-a-secret" not in seen
     assert "secret-1" not in seen
     assert "tok-1" not in seen
 
 
+async def test_a_renewal_that_botocore_puts_off_is_told_too(endpoint: Endpoint) -> None:
+    endpoint.lives_seconds = 800  # where botocore would like new ones, and can do without
+    watch, log = Watch(), io.StringIO()
+    chain = chained(log, now=watch)
+    await chain.current()
+    endpoint.broken = True
+    watch.ahead = 61
+    await chain.current()
+    await renewed(chain)
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["event"], line["level"]) == ("credentials_not_renewed", "warning")
+    assert "half-a-secret" not in log.getvalue()
+
+
 async def test_a_renewal_is_tried_again_after_a_failure(endpoint: Endpoint) -> None:
     endpoint.lives_seconds = 500
     watch = Watch()
-    chain = ChainCredentials(now=watch)
+    chain = chained(now=watch)
     await chain.current()
     endpoint.broken = True
     watch.ahead = 61
@@ -266,7 +287,7 @@ async def test_old_credentials_serve_until_their_last_second_when_renewal_fails(
 ) -> None:
     endpoint.lives_seconds = 90
     watch = Watch()
-    chain = ChainCredentials(now=watch)
+    chain = chained(now=watch)
     await chain.current()
     endpoint.broken = True
     assert (await chain.current()).access_key == "AK1"
@@ -277,11 +298,11 @@ async def test_old_credentials_serve_until_their_last_second_when_renewal_fails(
 
 async def test_no_credentials_anywhere_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(CredentialsError, match="Give the gateway a role"):
-        await ChainCredentials().current()
+        await chained().current()
 
 
 async def test_credentials_that_appear_later_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = ChainCredentials()
+    chain = chained()
     with pytest.raises(CredentialsError):
         await chain.current()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKLATE")
@@ -291,7 +312,7 @@ async def test_credentials_that_appear_later_are_found(monkeypatch: pytest.Monke
 
 async def test_the_event_loop_runs_while_the_endpoint_hangs(endpoint: Endpoint) -> None:
     endpoint.may_answer.clear()
-    waiting = asyncio.create_task(ChainCredentials().current())
+    waiting = asyncio.create_task(chained().current())
     await asyncio.to_thread(endpoint.asked.wait)
     lags = []
     for _ in range(50):
@@ -307,12 +328,12 @@ async def test_the_event_loop_runs_while_the_endpoint_hangs(endpoint: Endpoint) 
 async def test_a_hanging_endpoint_is_given_up_in_time(endpoint: Endpoint) -> None:
     endpoint.may_answer.clear()
     with pytest.raises(CredentialsError, match=r"did not arrive within 0\.2 s"):
-        await ChainCredentials(timeout_seconds=0.2).current()
+        await chained(timeout_seconds=0.2).current()
 
 
 async def test_a_caller_that_leaves_does_not_take_the_renewal_with_it(endpoint: Endpoint) -> None:
     endpoint.may_answer.clear()
-    chain = ChainCredentials()
+    chain = chained()
     gone, stays = (asyncio.create_task(chain.current()) for _ in range(2))
     await asyncio.to_thread(endpoint.asked.wait)
     gone.cancel()
@@ -329,7 +350,7 @@ async def test_a_role_is_assumed_on_top_of_the_chain(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint.url.removesuffix("/credentials"))
     role = AssumedRole(arn="arn:aws:iam::1:role/gate", region="eu-west-1", external_id="acme-42")
-    chain = ChainCredentials(role=role)
+    chain = chained(role=role)
     keys = await chain.current()
     assert keys == Credentials(access_key="ROLE1", secret_key="role-secret", token="role-token")
     [form] = endpoint.forms
@@ -348,7 +369,7 @@ async def test_an_assumed_role_is_renewed(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint.url.removesuffix("/credentials"))
     endpoint.lives_seconds = 90
-    chain = ChainCredentials(role=AssumedRole(arn="arn:aws:iam::1:role/gate", region="eu-west-1"))
+    chain = chained(role=AssumedRole(arn="arn:aws:iam::1:role/gate", region="eu-west-1"))
     assert (await chain.current()).access_key == "ROLE1"
     endpoint.generation = 2
     assert (await chain.current()).access_key == "ROLE2"

@@ -119,7 +119,7 @@ async def test_a_service_that_cannot_be_reached_is_called_once_it_can(shared: Sh
 async def test_a_run_that_cannot_be_started_in_time_expires_and_is_told(shared: Shared) -> None:
     ts = await shared.press("k8s_soon", "web-late")
     text = await shared.told(ts, "expired")
-    assert "It could not be started in time. Nothing was done." in text
+    assert "The service could not be reached. Nothing was done." in text
     assert '"action_id": "k8s_soon"' in text  # nothing was done: it may be pressed again
 
 

@@ -22,10 +22,9 @@ from tidegate.app import attempt
 from tidegate.app.attempt import Moment
 from tidegate.app.directory import AT_HAND_SECONDS, FIRST_ASK_SECONDS, STALE_SECONDS
 from tidegate.app.worker import Pathway, Worker
-from tidegate.core import blocks, keys, notices
+from tidegate.core import blocks, keys, notices, policy
 from tidegate.core.blocks import Ink
 from tidegate.core.model import Change, Kind, Leased, Run, State
-from tidegate.core.policy import Facts
 from tidegate.core.routes import Router, Rule
 from tidegate.entry.admin import run_as_json
 from tidegate.ports import Answered, NotSent, Response, Upstream, Workspace
@@ -97,9 +96,9 @@ class Bench:
     async def known_workspace(self) -> Workspace:
         return Workspace(team_id="T0TEAM", bot_id="B1", user_id="UB")
 
-    async def since(self, *given: Any) -> Facts:
-        self.asked_since.append(given[-1])
-        return Facts(guest=False, external=False, active=True, channel_external=False)
+    async def decide(self, *_: Any, moment: float, **__: Any) -> policy.Decision:
+        self.asked_since.append(moment)
+        return policy.Allowed(rule=0)
 
     def groups_of(self, _: str) -> frozenset[str]:
         return frozenset()

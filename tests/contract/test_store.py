@@ -710,15 +710,11 @@ async def test_the_effect_key_is_given_back_exactly_as_the_lifecycle_says(
     mine = await leased(store, a_draft(clock, effect_key="e", repeat=repeat))
     held = True
     for step in PATHS[old]:
-        held = held and not lifecycle.releases_effect(
-            mine.run.state, step, known_not_done=False, repeat=repeat
-        )
+        held = held and not lifecycle.releases_effect(step, known_not_done=False, repeat=repeat)
         run = await store.advance(mine, Change(state=step, keep_lease=True))
         mine = Leased(run=run, token=mine.token)
     await store.advance(mine, Change(state=new, release_effect=known_not_done))
-    held = held and not lifecycle.releases_effect(
-        old, new, known_not_done=known_not_done, repeat=repeat
-    )
+    held = held and not lifecycle.releases_effect(new, known_not_done=known_not_done, repeat=repeat)
     assert ((await found(store, mine.run.id)).effect_key == "e") == held
     press = await store.record(a_draft(clock, effect_key="e"), within=5)
     assert isinstance(press, Joined) == held

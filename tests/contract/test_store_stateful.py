@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         old, known.state = known.state, new
         known.events.append(f"{old} → {new}")
         if known.effect_key is not None and lifecycle.releases_effect(
-            old, new, known_not_done=known_not_done, repeat=known.repeat
+            new, known_not_done=known_not_done, repeat=known.repeat
         ):
             del self.effects[known.effect_key]
 

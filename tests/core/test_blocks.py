@@ -18,6 +18,7 @@ from tests.core.values import NOW, a_run
 from tidegate.core import blocks, keys
 from tidegate.core.blocks import Ink, Rendering
 from tidegate.core.model import Posting, Progress, Run, State, View
+from tidegate.core.text import cut, escape
 
 GOLDEN = Path(__file__).parent / "golden"
 INK = Ink(
@@ -67,6 +68,7 @@ def a_view(*runs: Run, own: bool = True, **changes: Any) -> View:
         "intent_final": False,
         "lookups": 0,
         "failures": 0,
+        "told_at": 0.0,
         "token": "t",
         "runs": runs,
     }
@@ -248,7 +250,7 @@ def test_how_a_run_went_is_told_even_where_a_message_is_full_of_buttons(last: An
 @example(HOSTILE)
 @example("&lt;")
 def test_what_is_escaped_mentions_nobody_and_links_nowhere(text: str) -> None:
-    escaped = blocks.escape(text)
+    escaped = escape(text)
     assert not set(escaped) & set("<>")
     assert re.sub(r"&(amp|lt|gt);", "", escaped).count("&") == 0
     assert all(c.isprintable() or c in "\n\u200d" for c in escaped)
@@ -258,8 +260,8 @@ def test_what_is_escaped_mentions_nobody_and_links_nowhere(text: str) -> None:
 
 @given(st.text("&<>a;\u202e", max_size=40), st.integers(1, 50))
 def test_what_is_cut_keeps_inside_its_length_and_halves_no_entity(text: str, most: int) -> None:
-    escaped = blocks.escape(text)
-    short = blocks.cut(escaped, most)
+    escaped = escape(text)
+    short = cut(escaped, most)
     assert len(short) <= most
     assert short == escaped or short.endswith("…")
     assert re.sub(r"&(amp|lt|gt);", "", short).count("&") == 0

@@ -171,7 +171,6 @@ def test_a_command_that_takes_nothing_takes_no_words() -> None:
     [
         ("string", "web", "web"),
         ("string", 7, "7"),
-        ("string", 1.5, "1.5"),
         ("integer", 7, 7),
         ("integer", "7", 7),
         ("integer", " -7 ", -7),

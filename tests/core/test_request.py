@@ -126,14 +126,29 @@ def test_what_a_configured_path_has_encoded_already_stays() -> None:
     assert request.path(a_route(path=path), a_run()) == path
 
 
-@pytest.mark.parametrize("value", [".", ".."])
-def test_a_step_is_no_name_for_a_segment(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", [".", "..", "../../admin", "a/../x", "..\\x", "..;v=1", "..\0", " ..", "", None]
+)
+def test_a_step_or_nothing_is_no_name_for_a_segment(value: str | None) -> None:
     route = a_route(path="/api/{params.x}/restart")
     with pytest.raises(ParamsError) as refused:
-        request.refuse_steps(route, {"x": value, "y": "fine"})
+        request.refuse_steps(route, a_run(params={"x": value, "y": "fine"}))
     assert refused.value.field == "x"
-    request.refuse_steps(route, {"x": "...", "y": value})
-    request.refuse_steps(a_route(), {"x": value})
+    request.refuse_steps(route, a_run(params={"x": "...", "y": value}))
+    request.refuse_steps(a_route(), a_run(params={"x": value}))
+
+
+@pytest.mark.parametrize("value", ["web", "a/b", "registry.acme.io/web", "a..b", "..a", "v1.2;q"])
+def test_a_name_may_hold_slashes_and_dots(value: str) -> None:
+    request.refuse_steps(a_route(path="/api/{params.x}"), a_run(params={"x": value}))
+
+
+@pytest.mark.parametrize("field", ["actor.user_name", "action_id"])
+def test_what_slack_names_is_held_to_it_too(field: str) -> None:
+    route = a_route(path=f"/api/{{{field}}}/restart")
+    request.refuse_steps(route, a_run(user_name="ada", action_id="deploy"))
+    with pytest.raises(ParamsError):
+        request.refuse_steps(route, a_run(user_name="..", action_id=".."))
 
 
 def test_what_became_of_a_run_is_asked_below_the_path_it_went_to() -> None:

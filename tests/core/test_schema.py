@@ -88,7 +88,7 @@ BAD_SHAPE: list[tuple[str, Any]] = [
     ("slack/signing_secrets", {"env": "A"}),
     ("store", {}),
     ("store/url", "mysql://x"),
-    ("worker/lease_seconds", 1),
+    ("worker/lease_seconds", 0.5),
     ("pathways/cluster/auth", "none"),
     ("pathways/cluster/auth", {"type": "basic"}),
     ("pathways/cluster/type", "direkt"),

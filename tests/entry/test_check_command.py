@@ -12,6 +12,8 @@ from tidegate.entry import check_command
 
 ENVIRON = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s3cret"}
 
+POSTGRES = "postgresql://db.internal/tidegate"
+
 
 def check(*words: str, environ: dict[str, str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tidegate")
@@ -110,7 +112,7 @@ def test_secret_files_are_looked_at(file: Path, capsys: pytest.CaptureFixture[st
 def test_files_that_are_not_there_are_warnings(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file.write_text(EVERYTHING, "utf-8")
+    file.write_text(EVERYTHING.replace(POSTGRES, "sqlite:///t.db"), "utf-8")
     environ = {"A": "1", "KEY": "1", "T": "1"}
     assert check("--config", str(file), "--json", environ=environ) == 0
     warned = {warning["key"] for warning in json.loads(capsys.readouterr().out)["warnings"]}
@@ -121,14 +123,23 @@ def test_files_that_are_not_there_are_warnings(
         "pathways.near.client_cert",
         "pathways.near.auth.path",
         "slack.bot_token",
-        "store.url",
+        "s3",
     } <= warned
+
+
+def test_what_this_version_cannot_start_with_is_a_problem(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(EVERYTHING, "utf-8")
+    assert check("--config", str(file), "--json") == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert [problem["key"] for problem in problems] == ["store.url"]
 
 
 def test_a_file_that_says_everything_is_told(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file.write_text(EVERYTHING, "utf-8")
+    file.write_text(EVERYTHING.replace(POSTGRES, "sqlite:///t.db"), "utf-8")
     assert check("--config", str(file), environ={"A": "1", "KEY": "1", "T": "1"}) == 0
     said = capsys.readouterr().out
     assert "signed with SigV4 for vpc-lattice-svcs in eu-west-1" in said

@@ -1,5 +1,6 @@
 """`tidegate` as it is typed: help, exit codes, and what is said when something is missing."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from tests.core.test_settings import SMALLEST
 from tests.entry.commands import Said, python, tidegate
 from tidegate import __version__
+from tidegate.adapters.clock import SystemClock
+from tidegate.adapters.sqlite import SqliteStore
 from tidegate.entry import cli
 
 COMMANDS = ("serve", "worker", "check", "runs", "audit", "identity", "dev")
@@ -148,11 +151,20 @@ def test_all_missing_secrets_are_listed(tmp_path: Path) -> None:
     assert not (tmp_path / "tidegate.db").exists()
 
 
+async def make_store(file: Path) -> None:
+    await (await SqliteStore.open(str(file), clock=SystemClock())).close()
+
+
 def test_the_configuration_is_named_before_or_after_the_command_or_by_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(SMALLEST.replace("/var/lib/tidegate/", f"{tmp_path}/"), "utf-8")
+    said = tidegate("runs", "--config", str(file))
+    assert (said.code, said.out) == (1, "")
+    assert f"there is no store at {tmp_path}/tidegate.db yet" in said.err
+    assert not (tmp_path / "tidegate.db").exists(), "looking makes none"
+    asyncio.run(make_store(tmp_path / "tidegate.db"))
     none = Said(code=0, out="No runs yet.\n", err="")
     assert tidegate("--config", str(file), "runs") == none
     assert tidegate("runs", "--config", str(file)) == none
@@ -203,5 +215,5 @@ def test_a_store_that_cannot_be_opened_is_told_plainly(tmp_path: Path) -> None:
     (tmp_path / "tidegate.db").unlink()
     (tmp_path / "in-the-way").write_text("")
     file.write_text(SMALLEST.replace("/var/lib/tidegate/", f"{tmp_path}/in-the-way/"), "utf-8")
-    said = tidegate("runs", "--config", str(file))
+    said = tidegate("identity", "jwks", "--config", str(file))
     assert (said.code, said.err.partition(":")[0]) == (2, "store.url")

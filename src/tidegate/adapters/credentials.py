@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import structlog
+from typing_extensions import override
 
 from tidegate.core.sigv4 import Credentials
 from tidegate.errors import CredentialsError
+from tidegate.ports import Journal
 
 KEEP_SECONDS: Final = 60.0  # how long a copy is used before botocore is asked again
 NEAR_EXPIRY_SECONDS: Final = 120.0  # closer to its end than this, a caller waits for new ones
@@ -30,8 +31,6 @@ _NONE_FOUND: Final = (
     "No AWS credentials were found. Give the gateway a role (a service account's, a task's or an "
     "instance's), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 )
-
-_log: Final = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +61,7 @@ class ChainCredentials:
     """The gateway's AWS credentials, always current.
 
     Args:
+        journal: Where it is noted that they could not be read.
         role: A role to assume, or None for what the chain finds.
         now: Seconds since the Unix epoch.
         timeout_seconds: How long a caller waits for the chain before it gives up.
@@ -70,10 +70,12 @@ class ChainCredentials:
     def __init__(
         self,
         *,
+        journal: Journal,
         role: AssumedRole | None = None,
         now: Callable[[], float] = time.time,
         timeout_seconds: float = 20.0,
     ) -> None:
+        self._journal = journal
         self._chain = _Chain(role)
         self._now = now
         self._timeout_seconds = timeout_seconds
@@ -148,14 +150,20 @@ class ChainCredentials:
             return
         error = flight.exception()
         if error is None:
+            if self._chain.not_renewed:
+                self._journal.note(
+                    "credentials_not_renewed", level="warning", reason=self._chain.not_renewed
+                )
             self._copy = flight.result()
             self._retry_at = -math.inf
             return
         self._retry_at = self._now() + RETRY_SECONDS
-        _log.warning(
+        self._journal.note(
             "credentials_not_read",
+            level="warning",
             reason=type(error.__cause__ or error).__name__,
             expires_in_seconds=self.expires_in_seconds,
+            mend=str(error),
         )
 
 
@@ -179,24 +187,33 @@ def _hand_over(
         return
 
 
-def _quiet(record: logging.LogRecord) -> bool:
-    """Tell that a renewal failed, without the endpoint's answer that botocore would log."""
-    if record.levelno < logging.WARNING:
-        return True
-    kind = record.exc_info[0] if record.exc_info else None
-    _log.warning("credentials_not_renewed", reason=kind.__name__ if kind else "expired")
-    return False
+class _Chain(logging.Filter):
+    """botocore, spoken to from one thread at a time.
 
-
-class _Chain:
-    """botocore, spoken to from one thread at a time."""
+    Attributes:
+        not_renewed: Why the latest reading found no newer keys, or an empty text.
+    """
 
     def __init__(self, role: AssumedRole | None) -> None:
+        super().__init__()
         self._role = role
         self._source: Any = None
+        self.not_renewed = ""
+        self._thread = 0  # that reads: what another chain's thread logs is not ours
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Learn that a renewal failed, without the endpoint's answer that botocore would log."""
+        if record.levelno < logging.WARNING or record.thread != self._thread:
+            return True
+        kind = record.exc_info[0] if record.exc_info else None
+        self.not_renewed = kind.__name__ if kind else "expired"
+        return False
 
     def read(self) -> tuple[Credentials, float | None]:
         """Return the credentials and their end: infinity for never, None for not known."""
+        self.not_renewed = ""
+        self._thread = threading.get_ident()
         try:
             if self._source is None:
                 self._source = self._open()
@@ -221,7 +238,7 @@ class _Chain:
     def _open(self) -> Any:
         from botocore.session import Session
 
-        logging.getLogger("botocore.credentials").addFilter(_quiet)
+        logging.getLogger("botocore.credentials").addFilter(self)  # once, however often
         session = Session()
         found = session.get_credentials()
         if found is None:

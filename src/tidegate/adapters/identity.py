@@ -58,6 +58,8 @@ def kept_key(path: Path) -> bytes:
         SecretError: The place cannot be read or written.
     """
     try:
+        if path.exists() and path.stat().st_mode & 0o077:
+            path.chmod(0o600)  # it was copied or restored without care
         return path.read_bytes()
     except FileNotFoundError:
         pass

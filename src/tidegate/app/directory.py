@@ -7,14 +7,16 @@ minutes still count; without any, the caller has to wait: nothing is assumed.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from tidegate.core import policy
 from tidegate.core.model import Actor
 from tidegate.core.policy import Facts
+from tidegate.core.routes import Rule
 from tidegate.errors import (
     SlackAmbiguousError,
     SlackBusyError,
@@ -27,7 +29,9 @@ from tidegate.ports import Clock, Group, Journal, Person, Slack, Store, Workspac
 AT_HAND_SECONDS: Final = 60.0  # intake refuses on nothing older
 STALE_SECONDS: Final = 300.0  # what the worker may still use while Slack does not answer
 REFRESH_SECONDS: Final = 60.0
-FIRST_ASK_SECONDS: Final = 2.0  # that a first start waits for Slack to say who we are
+FIRST_ASK_SECONDS: Final = (
+    1.0  # that a first start, and with it an answer, waits for Slack to say who we are
+)
 MAX_ENTRIES: Final = 10_000
 _MEMO: Final = "workspace"
 
@@ -223,6 +227,28 @@ class Directory:
             channel_external=external,
             memberships=self._memberships(actor.user_id, found),
         )
+
+    async def decide(
+        self,
+        actor: Actor,
+        channel_id: str | None,
+        *,
+        rules: Sequence[Rule],
+        params: Mapping[str, Any],
+        moment: float,
+    ) -> policy.Allowed | policy.Denied:
+        """Return whether *rules* admit somebody, on facts fetched at *moment* or later.
+
+        What Slack refuses to tell is not assumed. Raises `FactsUnavailableError`.
+        """
+        groups = frozenset().union(*(rule.groups for rule in rules))
+        facts = await self.since(actor, channel_id, groups, moment)
+        decision = policy.decide(
+            rules, user_id=actor.user_id, channel_id=channel_id, params=params, facts=facts
+        )
+        if isinstance(decision, policy.Undecided):
+            return policy.Denied(reason=policy.Reason.UNVERIFIED)
+        return decision
 
     def warm(self, actor: Actor, channel_id: str | None, *, groups: bool, moment: float) -> None:
         """Begin to fetch what the worker is about to ask for, without waiting for it."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidegate.app.directory import Directory
+from tidegate.app.directory import AT_HAND_SECONDS, Directory, FactsUnavailableError
 from tidegate.app.errand import Errands
 from tidegate.core import (
     blocks,
@@ -196,7 +196,7 @@ class Intake:
             if found.trigger.startswith(keys.OWN_PREFIX):
                 return await self._own_button(found, trace, arrived)
             route = self._router.find(found)
-            if route is None:
+            if route is None or not route.connected:
                 return await self._unrouted(found, body, trace, arrived)
             trace.action = route.name
             return await self._routed(route, found, body, trace, arrived)
@@ -213,10 +213,12 @@ class Intake:
             return await self._refused(found, body, trace, arrived, notices.RETIRED)
         try:
             values = params.extract(route.params, found)
-            request.refuse_steps(route, values)
+            run = self._run(route, found, values, body, now)
+            request.refuse_steps(route, run)
         except ParamsError as error:
             trace.reason = "invalid params"
-            notice = notices.invalid(error.notice)
+            usage = params.usage(route.params, found)
+            notice = notices.invalid(error.notice, usage=usage)
             return await self._refused(found, body, trace, arrived, notice, route, error.field)
         decision = policy.decide(
             route.rules,
@@ -230,7 +232,13 @@ class Intake:
             trace.reason = f"denied: {decision.reason.value}"
             notice = notices.denied(decision)
             return await self._refused(found, body, trace, arrived, notice)
-        draft = self._draft(route, found, values, body, now)
+        draft = Draft(
+            run=run,
+            state=State.QUEUED if route.confirm is None else State.AWAITING_CONFIRMATION,
+            view=self._view(found),
+            rate=route.rate,
+            sure=isinstance(decision, policy.Allowed),
+        )
         answer = await self._record(draft, trace, arrived, found)
         if self._warm and trace.outcome == "recorded":
             groups = any(rule.groups for rule in route.rules)
@@ -257,11 +265,11 @@ class Intake:
                 wait = notices.wait(retry_at - self._clock.now())
                 return self._noticed(found, trace, notices.SLOW_DOWN.format(wait=wait))
 
-    def _draft(
+    def _run(
         self, route: Route, found: Interaction, values: Mapping[str, Any], body: bytes, now: float
-    ) -> Draft:
+    ) -> Run:
         place = found.team_id or found.enterprise_id or ""
-        run = Run(
+        return Run(
             id=run_id(now, self._clock.entropy(10)),
             kind=found.kind,
             action=route.name,
@@ -291,24 +299,18 @@ class Intake:
             deadline_at=now + route.deadline_seconds,
             next_at=now,
         )
-        waits = route.confirm is not None
-        return Draft(
-            run=run,
-            state=State.AWAITING_CONFIRMATION if waits else State.QUEUED,
-            view=self._view(found),
-            rate=route.rate,
-        )
 
     def _view(self, found: Interaction) -> ViewDraft:
         """The message that will tell: our own, else one that is yet to be posted."""
         message, workspace = found.message, self._directory.workspace
+        # Before Slack has told who we are, a bot's message is taken for ours: if it is not, Slack
+        # refuses the update, and what there is to tell is posted.
         ours = (
             message is not None
             and found.kind is Kind.BLOCK_ACTIONS
-            and workspace is not None
-            and message.bot_id == workspace.bot_id
+            and message.bot_id is not None
+            and (workspace is None or message.bot_id == workspace.bot_id)
             and not message.ephemeral
-            and bool(message.blocks)
         )
         if message is not None and ours:
             return ViewDraft(
@@ -333,8 +335,7 @@ class Intake:
             trace.outcome, trace.reason = "ignored", "link"
             return Answer(status=200, trace=trace)
         trace.outcome, trace.reason = "unrouted", f"no route for {len(found.trigger)} characters"
-        command = found.kind is Kind.COMMAND
-        notice = notices.UNKNOWN_COMMAND if command else notices.UNKNOWN_ACTION
+        notice = notices.unconnected(found.kind)
         return await self._refused(found, body, trace, arrived, notice)
 
     async def _refused(
@@ -402,12 +403,15 @@ class Intake:
             trace.reason = "seal"
             return self._noticed(found, trace, notices.NOT_OURS)
         trace.run = run.id
-        refusal = self._may_handle(found, run)
-        if refusal is not None:
-            trace.reason = "denied"
-            return self._noticed(found, trace, refusal)
-        notice = await self._handle(found, run, within=self._left(arrived))
         trace.outcome = "handled"
+        if found.trigger == blocks.CHECK:
+            # Who may ask is learnt from Slack, which no answer waits for.
+            self._errands.start(self._check(found, run))
+            return Answer(status=200, trace=trace)
+        if found.actor.user_id != run.user_id:
+            trace.outcome, trace.reason = "refused", "denied"
+            return self._noticed(found, trace, notices.NOT_YOURS)
+        notice = await self._handle(found, run, within=self._left(arrived))
         return self._noticed(found, trace, notice)
 
     def _unseal(self, found: Interaction) -> str | None:
@@ -424,36 +428,46 @@ class Intake:
                 return sealed
         return None
 
-    def _may_handle(self, found: Interaction, run: Run) -> str | None:
-        if found.trigger in (blocks.CONFIRM, blocks.CANCEL):
-            return None if found.actor.user_id == run.user_id else notices.NOT_YOURS
+    async def _check(self, found: Interaction, run: Run) -> None:
+        """Have the service asked what became of a run, for somebody who may use its action."""
+        try:
+            notice = await self._ask(found, run)
+        except StoreError as error:
+            self._journal.note("check_failed", level="error", reason=type(error).__name__)
+            notice = notices.NOT_RECORDED
+        await self._tell(found, notice)
+
+    async def _ask(self, found: Interaction, run: Run) -> str:
         route = self._router.routes.get(run.action)
-        decision = policy.decide(
-            route.rules if route else (),
-            user_id=found.actor.user_id,
-            channel_id=found.channel_id,
-            params=run.params,
-            facts=self._directory.at_hand(found.actor, found.channel_id),
-        )
-        return notices.denied(decision) if isinstance(decision, policy.Denied) else None
+        try:
+            decision = await self._directory.decide(
+                found.actor,
+                found.channel_id,
+                rules=route.rules if route else (),
+                params=run.params,
+                moment=self._clock.now() - AT_HAND_SECONDS,
+            )
+        except FactsUnavailableError:
+            decision = policy.Denied(reason=policy.Reason.UNVERIFIED)
+        if isinstance(decision, policy.Denied):
+            return notices.denied(decision)
+        if lifecycle.is_final(run.state) and run.state is not State.UNKNOWN:
+            return notices.SETTLED
+        try:
+            await self._store.ask_check(run.id, user_id=found.actor.user_id)
+        except (NotAllowedNowError, NoSuchRunError):
+            return notices.SETTLED
+        return notices.CHECKING
 
     async def _handle(self, found: Interaction, run: Run, *, within: float) -> str:
-        user_id = found.actor.user_id
+        user_id, yes = found.actor.user_id, found.trigger == blocks.CONFIRM
+        if not yes and found.trigger != blocks.CANCEL:
+            return notices.unconnected(found.kind)
         try:
-            match found.trigger:
-                case blocks.CHECK:
-                    if lifecycle.is_final(run.state) and run.state is not State.UNKNOWN:
-                        return notices.SETTLED
-                    await self._store.ask_check(run.id, user_id=user_id, within=within)
-                    return notices.CHECKING
-                case blocks.CONFIRM | blocks.CANCEL:
-                    yes = found.trigger == blocks.CONFIRM
-                    await self._store.confirm(run.id, yes=yes, user_id=user_id, within=within)
-                    return notices.CONFIRMED if yes else notices.CANCELLED
-                case _:
-                    return notices.UNKNOWN_ACTION
+            await self._store.confirm(run.id, yes=yes, user_id=user_id, within=within)
         except (NotAllowedNowError, NoSuchRunError):
             return notices.TOO_LATE
+        return notices.CONFIRMED if yes else notices.CANCELLED
 
     # --- time --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from tidegate.app.pace import Pace
 from tidegate.core import blocks, outcome
 from tidegate.core.blocks import Ink, Rendering
 from tidegate.core.lifecycle import is_final
-from tidegate.core.model import Posting, Run, State, View
+from tidegate.core.model import Posting, Run, View
 from tidegate.errors import (
     LeaseLostError,
     SlackAmbiguousError,
@@ -152,7 +152,7 @@ class Teller:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             kind = type(error).__name__
-            self._journal.note("teller_failed", level="error", reason=kind)
+            self._note("teller_failed", view, level="error", reason=kind)
             if not isinstance(error, StoreError):
                 # Counted, so that a message that cannot be rendered is given up one day.
                 broken = asyncio.ensure_future(self._failed(view, SlackError(kind)))
@@ -199,7 +199,7 @@ class Teller:
                 case Posting.GIVEN_UP:
                     await self._store.view_told(view)
         except LeaseLostError:
-            self._journal.note("view_lease_lost", level="warning", view=view.id)
+            self._note("view_lease_lost", view)
 
     async def _update(self, view: View) -> None:
         urgent = _ended(view)
@@ -233,7 +233,7 @@ class Teller:
         except SlackError as error:
             if error.code not in _UNFIT:
                 raise
-            self._journal.note("blocks_refused", level="error", reason=error.code)
+            self._note("blocks_refused", view, level="error", reason=error.code)
             simple = blocks.simple(view, rendering)
             await self._slack.update(
                 channel_id=view.channel_id, ts=ts, text=rendering.text, blocks=simple
@@ -243,14 +243,14 @@ class Teller:
         if error.code in _MENDABLE:
             await self._failed(view, error)
             return
-        self._journal.note("update_refused", level="warning", reason=error.code, view=view.id)
+        self._note("update_refused", view, reason=error.code)
         if view.own:
             await self._store.view_moved(view)
         else:
             await self._whisper(view)
 
     async def _post(self, view: View, *, again: bool = False) -> None:
-        if all(run.state is State.DENIED for run in view.runs):
+        if not any(map(blocks.is_news, view.runs)):
             await self._store.view_told(view, posting=Posting.GIVEN_UP)  # the person knows
             return
         wait = self._pace.post_wait(self._clock.monotonic(), view.channel_id)
@@ -269,7 +269,7 @@ class Teller:
         except SlackUnreachableError as error:
             await self._failed(view, error, posting=_before(again=again))
         except SlackAmbiguousError as error:
-            self._journal.note("post_ambiguous", level="warning", reason=error.code, view=view.id)
+            self._note("post_ambiguous", view, reason=error.code)
             await self._later(view, 1.0, posting=Posting.AMBIGUOUS)
         except SlackError as error:
             await self._not_posted(view, error, again=again)
@@ -297,7 +297,7 @@ class Teller:
         except SlackError as error:
             if error.code not in _UNFIT:
                 raise
-            self._journal.note("blocks_refused", level="error", reason=error.code)
+            self._note("blocks_refused", view, level="error", reason=error.code)
             return await self._slack.post(
                 channel_id=view.channel_id,
                 text=rendering.text,
@@ -311,7 +311,7 @@ class Teller:
         if error.code in _MENDABLE:
             await self._failed(view, error, posting=_before(again=again))
             return
-        self._journal.note("post_refused", level="warning", reason=error.code, view=view.id)
+        self._note("post_refused", view, reason=error.code)
         if _ended(view):
             await self._whisper(view)
         else:
@@ -355,7 +355,7 @@ class Teller:
             await self._cannot_look_up(view, error)
             return
         if ts is not None:
-            self._journal.note("post_found", view=view.id, run=run.id)
+            self._note("post_found", view, level="info")
             await self._store.view_told(view, posting=Posting.POSTED, ts=ts, rendered=False)
         elif view.lookups < MAX_LOOKUPS:
             # It may still be on its way: Slack does not promise to show it at once.
@@ -365,7 +365,7 @@ class Teller:
 
     async def _cannot_look_up(self, view: View, error: SlackError) -> None:
         """Without the right to look, nothing is posted twice: only the end goes out, once."""
-        self._journal.note("post_unconfirmed", level="warning", reason=error.code, view=view.id)
+        self._note("post_unconfirmed", view, reason=error.code)
         if view.intent_final:
             await self._store.view_told(view, posting=Posting.GIVEN_UP)
         elif _ended(view):
@@ -391,7 +391,7 @@ class Teller:
     async def _failed(
         self, view: View, error: SlackError, *, posting: Posting | None = None
     ) -> None:
-        self._journal.note("slack_failed", level="warning", reason=error.code, view=view.id)
+        self._note("slack_failed", view, reason=error.code)
         if view.failures >= MAX_FAILURES:
             await self._store.view_told(view, posting=Posting.GIVEN_UP)
             return
@@ -404,8 +404,13 @@ class Teller:
 
     def _told(self, view: View, method: str, began: float) -> None:
         ms = round((self._clock.monotonic() - began) * 1000, 1)
-        for run in view.runs[-1:]:
-            self._journal.note("told", run=run.id, state=run.state.value, method=method, ms=ms)
+        for run in view.runs:
+            if run.updated_at >= view.told_at:  # the others have not changed since they were told
+                self._journal.note("told", run=run.id, state=run.state.value, method=method, ms=ms)
+
+    def _note(self, event: str, view: View, *, level: str = "warning", reason: str = "") -> None:
+        run = view.runs[-1].id if view.runs else None
+        self._journal.note(event, level=level, reason=reason, view=view.id, run=run)
 
 
 def _ended(view: View) -> bool:

@@ -20,7 +20,13 @@ from tidegate.core import notices, outcome, policy, request
 from tidegate.core.model import Actor, Change, Leased, Run, RunId, State
 from tidegate.core.policy import Reason
 from tidegate.core.routes import Route, Router
-from tidegate.errors import LeaseLostError, NoSuchRunError, NotAllowedNowError, StoreError
+from tidegate.errors import (
+    EffectTakenError,
+    LeaseLostError,
+    NoSuchRunError,
+    NotAllowedNowError,
+    StoreError,
+)
 from tidegate.ports import Clock, Journal, Request, Response, Signer, Slack, Store, Upstream
 
 POLL_SLOTS: Final = 32
@@ -182,7 +188,9 @@ class Worker:
             await self._deny(leased, "unrouted", notices.reason("unrouted"))
             return
         if self._clock.now() >= run.start_by:
-            await self._finish(leased, Change(state=State.EXPIRED, reason="not_started"))
+            # Why it could not be started says more than that it was not.
+            why = (run.reason if run.attempts else "") or "not_started"
+            await self._finish(leased, Change(state=State.EXPIRED, reason=why))
             return
         try:
             decision = await self._authorise(run, route)
@@ -192,7 +200,10 @@ class Worker:
         match decision:
             case policy.Allowed(rule=rule):
                 self._journal.note("authorised", run=run.id, action=run.action, rule=rule)
-                await self._send(leased, route, pathway)
+                try:
+                    await self._send(leased, route, pathway)
+                except EffectTakenError as error:
+                    await self._join(leased, error.holder)
             case policy.Denied(reason=reason):
                 await self._deny(leased, reason.value, notices.denied(decision))
             case policy.Undecided():
@@ -206,8 +217,18 @@ class Worker:
         Told first, then written: a worker that dies in between leaves a notice that is told
         again, not one that is lost. If Slack takes its time, the telling goes on alone.
         """
-        run = leased.run
-        self._journal.note("denied", run=run.id, action=run.action, reason=reason)
+        self._journal.note("denied", run=leased.run.id, action=leased.run.action, reason=reason)
+        await self._tell_alone(leased.run, notice)
+        await self._finish(leased, Change(state=State.DENIED, reason=reason))
+
+    async def _join(self, leased: Leased, holder: str) -> None:
+        """End a run whose intent another one carries out, which was not certain at its click."""
+        other = await self._store.run(RunId(holder))
+        notice = notices.joined(other) if other is not None else notices.reason("joined")
+        await self._tell_alone(leased.run, notice)
+        await self._finish(leased, Change(state=State.CANCELLED, reason="joined"))
+
+    async def _tell_alone(self, run: Run, notice: str) -> None:
         telling = self._errands.start(
             self._errands.notice(
                 self._slack,
@@ -219,7 +240,6 @@ class Worker:
         )
         if telling is not None:
             await asyncio.wait({telling}, timeout=NOTICE_SECONDS)
-        await self._finish(leased, Change(state=State.DENIED, reason=reason))
 
     async def _resume(self, leased: Leased) -> None:
         """Go on with a run whose earlier attempt may have been carried out."""
@@ -241,27 +261,22 @@ class Worker:
             team_id=run.user_team_id,
             enterprise_id=run.enterprise_id,
         )
-        groups = frozenset().union(*(rule.groups for rule in route.rules))
         try:
             workspace = await self._directory.known_workspace()
-            # A run that was confirmed or tried again late is not judged by what was true long ago.
-            moment = max(run.created_at, self._clock.now() - AT_HAND_SECONDS)
-            facts = await self._directory.since(actor, run.channel_id, groups, moment)
+            if not speaks_for(workspace, run.team_id, run.enterprise_id):
+                return policy.Denied(reason=Reason.EXTERNAL)
+            return await self._directory.decide(
+                actor,
+                run.channel_id,
+                rules=route.rules,
+                params=run.params,
+                # A run that was confirmed or tried again late is not judged by what was true
+                # long ago.
+                moment=max(run.created_at, self._clock.now() - AT_HAND_SECONDS),
+            )
         except FactsUnavailableError:
             self._journal.note("facts_unavailable", level="warning", run=run.id)
             return policy.Undecided()
-        if not speaks_for(workspace, run.team_id, run.enterprise_id):
-            return policy.Denied(reason=Reason.EXTERNAL)
-        decision = policy.decide(
-            route.rules,
-            user_id=run.user_id,
-            channel_id=run.channel_id,
-            params=run.params,
-            facts=facts,
-        )
-        # What Slack refuses to tell is not assumed.
-        undecided = isinstance(decision, policy.Undecided)
-        return policy.Denied(reason=Reason.UNVERIFIED) if undecided else decision
 
     async def _send(self, leased: Leased, route: Route, pathway: Pathway) -> None:
         before = leased.run
@@ -391,7 +406,7 @@ class Worker:
         while True:
             try:
                 return await self._store.advance(leased, change)
-            except (LeaseLostError, NotAllowedNowError):
+            except (EffectTakenError, LeaseLostError, NotAllowedNowError):
                 raise
             except StoreError as error:
                 tries += 1

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from tidegate.core.consistency import PART
 from tidegate.core.document import Complaint, Path
 from tidegate.core.settings import Action, Settings
 
@@ -20,6 +21,7 @@ def advise(settings: Settings) -> Iterator[Complaint]:
         yield from _admission(("actions", name), action)
         yield from _missing_segments(("actions", name), action)
         yield from _slow_patterns(("actions", name), action)
+        yield from _literal_templates(("actions", name, "body"), action.body)
     used = {action.pathway for action in settings.actions.values()}
     for name in settings.pathways:
         if name not in used:
@@ -59,6 +61,24 @@ def _missing_segments(path: Path, action: Action) -> Iterator[Complaint]:
             )
 
 
+def _literal_templates(path: Path, value: Any) -> Iterator[Complaint]:
+    match value:
+        case Mapping():
+            for key, inner in value.items():
+                yield from _literal_templates((*path, key), inner)
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from _literal_templates((*path, index), inner)
+        case str() if (part := PART.search(value)) and part[0] != value:
+            yield Complaint(
+                path=path,
+                what=f"{part[0]} is replaced only where it is the whole string; this is sent as is",
+                mend="send it as a value of its own",
+            )
+        case _:
+            return
+
+
 def _slow_patterns(path: Path, action: Action) -> Iterator[Complaint]:
     for name, param in action.params.items():
         if param.pattern is not None and _REPEATED_REPEAT.search(param.pattern):
@@ -72,13 +92,36 @@ def _slow_patterns(path: Path, action: Action) -> Iterator[Complaint]:
 def _not_yet(settings: Settings) -> Iterator[Complaint]:
     """Yield what the format knows, and this version does not carry out."""
     what = "this version does not carry this out yet"
-    if not settings.store.url.startswith("sqlite:"):
-        yield Complaint(path=("store", "url"), what=what, mend="use sqlite:///FILE")
+    if settings.s3 is not None:
+        yield Complaint(path=("s3",), what=what, mend="leave it out for now, or wait for sharing")
+    for index, token in enumerate(settings.api.tokens):
+        if token.buckets or token.channels or token.modes or token.rate_limit:
+            yield Complaint(
+                path=("api", "tokens", index),
+                what="what this token may share has no effect: this version only lists runs",
+                mend="leave buckets, channels, modes and rate_limit out for now",
+            )
     if settings.slack.app_token is not None:
         yield Complaint(path=("slack", "app_token"), what=what, mend="use the public listener")
     for name, action in settings.actions.items():
+        if action.pathway is None and action.request is not None:
+            yield Complaint(
+                path=("actions", name),
+                what="this action is inactive until it names a pathway",
+                mend="add pathway: NAME",
+            )
         if action.request is None:
             yield Complaint(path=("actions", name), what=what, mend="leave it out for now")
+
+
+def impossible(settings: Settings) -> Iterator[Complaint]:
+    """Yield a complaint for each part of *settings* that this version cannot start with."""
+    if not settings.store.url.startswith("sqlite:"):
+        yield Complaint(
+            path=("store", "url"),
+            what="this version keeps runs in SQLite only",
+            mend='write url: "sqlite:////var/lib/tidegate/tidegate.db"',
+        )
 
 
 def references(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:

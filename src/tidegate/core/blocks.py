@@ -2,8 +2,6 @@
 
 Everything that others wrote (a service's words, a person's params) is escaped and cut, so
 that it can neither mention a channel nor pass for one of our own sentences.
-
-Source: https://docs.slack.dev/messaging/formatting-message-text#escaping
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any, Final
 from tidegate.core import keys, notices
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import Run, State, View
+from tidegate.core.text import cut, escape
 
 Block = Mapping[str, Any]
 
@@ -29,8 +28,6 @@ CANCEL: Final = f"{keys.OWN_PREFIX}cancel"
 _IMAGE_EXTRAS: Final = frozenset(
     {"fallback", "image_width", "image_height", "image_bytes", "is_animated", "rotation"}
 )
-
-_KEPT: Final = "\n\u200d"  # the joiner inside many emoji; direction overrides are not kept
 
 _ICONS: Final = {
     State.SUCCEEDED: "✅",
@@ -69,23 +66,6 @@ class Ink:
     now: float
 
 
-def escape(text: str) -> str:
-    """Return *text* as Slack shows it literally: no mention, no link, no control character."""
-    visible = "".join(c if c in _KEPT or c.isprintable() else " " for c in text)
-    return visible.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def cut(text: str, most: int) -> str:
-    """Return *text*, not longer than *most* characters, without half an entity at its end."""
-    if len(text) <= most:
-        return text
-    short = text[: most - 1]
-    start = short.rfind("&", max(0, len(short) - 5))
-    if start != -1 and ";" not in short[start:]:
-        short = short[:start]
-    return short + "…"
-
-
 def render(view: View, ink: Ink) -> Rendering:
     """Return what a leased view's message says about its runs now."""
     return _own(view, ink) if view.own else _posted(view, ink)
@@ -101,10 +81,15 @@ def simple(view: View, rendering: Rendering) -> tuple[Block, ...]:
     return (*map(_accepted, view.blocks[: MAX_BLOCKS - 1]), section) if view.own else (section,)
 
 
+def is_news(run: Run) -> bool:
+    """Tell whether a channel is told of the run: not of who may not, or was not quick enough."""
+    return run.state is not State.DENIED and run.reason != "joined"
+
+
 def line(run: Run, ink: Ink) -> str:
     """Return one run in one line of mrkdwn: what, who, how it is, how long it took."""
     parts = [f"{_ICONS.get(run.state, '⏳')} *{_title(run)}*{_target(run, ink)}"]
-    parts.append(f"<@{run.user_id}>")
+    parts.append(f"<@{escape(run.user_id)}>")
     parts.append(_state(run))
     if is_final(run.state) and run.started_at is not None and run.finished_at is not None:
         parts.append(_elapsed(run.finished_at - run.created_at))
@@ -179,13 +164,14 @@ def _own(view: View, ink: Ink) -> Rendering:
     latest = _latest(view.runs)
     told: set[str] = set()
     blocks: list[Block] = []
-    for position, block in enumerate(view.blocks):
-        here = [run for run in latest if run.block_id and run.block_id == block.get("block_id")]
+    original = view.blocks or _as_block(view.text)
+    for position, block in enumerate(original):
+        here = [run for run in latest if _stands_in(run, block)]
         here = [run for run in here if run.id not in told]
         kept = _without_pressed(_accepted(block), here)
         if kept is not None:
             blocks.append(kept)
-        left = len(view.blocks) - position - 1
+        left = len(original) - position - 1
         for run in here[-MAX_LINES:]:
             told.add(run.id)
             blocks += _fitting(_run_blocks(run, ink), MAX_BLOCKS - len(blocks) - left)
@@ -194,6 +180,23 @@ def _own(view: View, ink: Ink) -> Rendering:
         _make_room(blocks)
         blocks += _fitting(_run_blocks(run, ink), MAX_BLOCKS - len(blocks))
     return Rendering(text=_fallback(view.text, latest, ink), blocks=tuple(blocks[:MAX_BLOCKS]))
+
+
+def _as_block(text: str) -> tuple[Block, ...]:
+    """A message that has no blocks as one that has; its text is mrkdwn already."""
+    if not text:
+        return ()
+    return ({"type": "section", "text": {"type": "mrkdwn", "text": cut(text, MAX_SECTION)}},)
+
+
+def _stands_in(run: Run, block: Block) -> bool:
+    """Whether the run's element is part of the block: by its id, or where it has none by itself."""
+    block_id = block.get("block_id")
+    if block_id or run.block_id:
+        return run.block_id == block_id
+    elements = block.get("elements", ()) if block.get("type") == "actions" else ()
+    accessory = block.get("accessory")
+    return any(_pressed(e, (run,)) for e in (*elements, *((accessory,) if accessory else ())))
 
 
 def _make_room(blocks: list[Block]) -> None:
@@ -221,9 +224,9 @@ def _fitting(blocks: Sequence[Block], room: int) -> Sequence[Block]:
 def _latest(runs: Sequence[Run]) -> list[Run]:
     """Of several runs by the same element with the same value, the newest.
 
-    Who was not allowed is told so alone: it is nobody else's news.
+    Who was not allowed, or not quick enough, is told so alone: it is nobody else's news.
     """
-    news = [run for run in runs if run.state is not State.DENIED]
+    news = filter(is_news, runs)
     newest = {(run.block_id, run.action_id, run.value_digest): run for run in news}
     return sorted(newest.values(), key=lambda run: run.id)
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tidegate.core import params as given
 from tidegate.core.document import Complaint, Path, shown
 from tidegate.core.fields import host_of, is_loopback, source_of
-from tidegate.core.presets import shares
+from tidegate.core.presets import PRESETS, shares
 from tidegate.core.settings import Param
 from tidegate.errors import ParamsError
 
@@ -34,7 +34,8 @@ TEMPLATE_FIELDS: Final = (
     "action_id",
 )
 _WHOLE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
-_PART: Final = re.compile(r"\{((?:params|actor)\.[A-Za-z0-9_.-]*|channel_id|run_id|action_id)\}")
+#: What looks like something to be replaced.
+PART: Final = re.compile(r"\{((?:params|actor)\.[A-Za-z0-9_.-]*|channel_id|run_id|action_id)\}")
 
 
 def cross_check(document: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -115,8 +116,15 @@ def _action(
         yield from _request_path((*path, "request", "path"), request_path, params)
 
 
+def _misnamed(action: Mapping[str, Any]) -> bool:
+    """Whether a preset is named that there is not: what it would have filled in is not missing."""
+    return action.get("use") is not None and action["use"] not in PRESETS
+
+
 def _match(path: Path, action: Mapping[str, Any]) -> Iterator[Complaint]:
     match = action.get("match")
+    if match is None and _misnamed(action):
+        return
     if match is None:
         yield Complaint(
             path=path if "match" not in action else (*path, "match"),
@@ -151,13 +159,14 @@ def _target(
             mend=suggestion(pathway, pathways, f"write one of pathways: {known}"),
         )
     if action.get("request") is not None:
-        if pathway is None:
+        # A preset is inactive until the action names a pathway.
+        if pathway is None and action.get("use") not in PRESETS:
             yield Complaint(
                 path=(*path, "pathway"),
                 what="the request has no pathway to go over",
                 mend=f"add pathway: NAME, one of pathways: {known}",
             )
-    elif not shares(action):
+    elif not shares(action) and not _misnamed(action):
         yield Complaint(
             path=(*path, "request"),
             what="the action sends nothing: request is missing",
@@ -339,15 +348,11 @@ def _body(path: Path, value: Any, params: Mapping[str, Any]) -> Iterator[Complai
             for index, inner in enumerate(value):
                 yield from _body((*path, index), inner, params)
         case str():
-            if whole := _WHOLE.fullmatch(value):
-                if wrong := _unknown(whole[1], params):
-                    yield Complaint(path=path, what=wrong[0], mend=wrong[1])
-            elif part := _PART.search(value):
-                yield Complaint(
-                    path=path,
-                    what=f"{part[0]} is replaced only where it is the whole string",
-                    mend="send it as a value of its own",
-                )
+            # What is no template at all is sent as it stands.
+            template = PART.fullmatch(value)
+            wrong = _unknown(template[1], params) if template else None
+            if wrong:
+                yield Complaint(path=path, what=wrong[0], mend=wrong[1])
         case _:
             return
 

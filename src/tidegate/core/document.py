@@ -161,11 +161,15 @@ def _syntax(error: yaml.YAMLError) -> tuple[str, str]:
         return "a character that YAML does not allow", "save the file as plain UTF-8 text"
     problem = str(getattr(error, "problem", None) or "it cannot be read")
     # Quoted parts longer than one character are the file's own words, which may be secret.
-    problem = re.sub(r"\s?(['\"])(?!<).{2,}\1", "", problem)
+    problem = re.sub(r"\s?(['\"])(.*?)\1", _own_words, problem)
     return (
         f"this is not YAML: {shown(problem, 120)}",
         "look at this line and the one before: indentation, a missing quote, a : without a space",
     )
+
+
+def _own_words(quoted: re.Match[str]) -> str:
+    return quoted[0] if len(quoted[2]) < 2 or quoted[2].startswith("<") else ""
 
 
 def _place_of(error: yaml.YAMLError, text: str) -> Place | None:

@@ -33,8 +33,8 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
 #: States that a person is told as an end. `UNKNOWN` is one: it may yet be settled.
 FINAL: Final = frozenset({_S.SUCCEEDED, _S.FAILED, _S.UNKNOWN, _S.DENIED, _S.EXPIRED, _S.CANCELLED})
 
-#: States in which nothing can have been done; a run that ends so gives its effect key back.
-NOTHING_DONE: Final = frozenset({_S.DENIED, _S.EXPIRED, _S.CANCELLED})
+#: Ends without a result: a run that ends so gives its effect key back, to be pressed again.
+CALLED_OFF: Final = frozenset({_S.DENIED, _S.EXPIRED, _S.CANCELLED})
 
 #: States that a worker may lease once their time has come.
 WORKABLE: Final = frozenset({_S.QUEUED, _S.SENDING, _S.RUNNING, _S.UNKNOWN})
@@ -50,12 +50,10 @@ def is_final(state: State) -> bool:
     return state in FINAL
 
 
-def releases_effect(old: State, new: State, *, known_not_done: bool, repeat: bool) -> bool:
+def releases_effect(new: State, *, known_not_done: bool, repeat: bool) -> bool:
     """Tell whether the effect key is given back, so that the button can be pressed again.
 
     Args:
-        old: The state that is left. A run cancelled while the service worked on it
-            (`RUNNING`) may have done something, so it keeps its key.
         new: The state that is entered.
         known_not_done: The failure is known not to have done anything.
         repeat: The action may be repeated (`repeat: allow`).
@@ -66,4 +64,4 @@ def releases_effect(old: State, new: State, *, known_not_done: bool, repeat: boo
         return True
     if new is State.FAILED:
         return known_not_done
-    return new in NOTHING_DONE and old is not State.RUNNING
+    return new in CALLED_OFF

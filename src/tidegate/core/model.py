@@ -189,6 +189,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     state: State  # where it goes once its request has been answered: queued, or awaiting …
     view: ViewDraft | None = None
     rate: tuple[int, float] | None = None  # count, seconds; per user and action
+    sure: bool = True  # who asks is known to be allowed, so nobody else can claim its effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,5 +310,6 @@ class View:
     intent_final: bool  # the post in question carried a final state
     lookups: int
     failures: int
+    told_at: float  # when what it shows now was read; 0: nothing was told yet
     token: str
     runs: tuple[Run, ...]

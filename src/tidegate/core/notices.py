@@ -3,15 +3,12 @@
 from typing import Final
 
 from tidegate.core.lifecycle import is_final
-from tidegate.core.model import Run, State
+from tidegate.core.model import Kind, Run, State
 from tidegate.core.policy import Denied, Reason
+from tidegate.core.text import escape
 
-UNKNOWN_ACTION: Final = (
-    "This button is not connected to anything (any more), so nothing was done. "
-    "If you need it, ask the people who run Tidegate."
-)
-UNKNOWN_COMMAND: Final = (
-    "This command is not connected to anything (any more), so nothing was done. "
+_UNCONNECTED: Final = (
+    "This {what} is not connected to anything (any more), so nothing was done. "
     "If you need it, ask the people who run Tidegate."
 )
 RETIRED: Final = (
@@ -49,6 +46,14 @@ _DENIED: Final = {
 }
 
 
+def unconnected(kind: Kind) -> str:
+    """Return what a person is told who used something that no action names."""
+    names = {Kind.COMMAND: "command", Kind.VIEW_SUBMISSION: "form"}
+    shortcuts = (Kind.SHORTCUT, Kind.MESSAGE_ACTION)
+    what = "shortcut" if kind in shortcuts else names.get(kind, "button")
+    return _UNCONNECTED.format(what=what)
+
+
 def denied(decision: Denied) -> str:
     """Return what a person who is not admitted is told, with the way in where there is one."""
     text = _DENIED[decision.reason]
@@ -77,7 +82,7 @@ def wait(seconds: float) -> str:
 
 def joined(run: Run) -> str:
     """Return what the second person to press a button is told."""
-    who = f"<@{run.user_id}>"
+    who = f"<@{escape(run.user_id)}>"
     if run.state is State.SUCCEEDED:
         return f"This was already done from here by {who}."
     if is_final(run.state):
@@ -86,9 +91,9 @@ def joined(run: Run) -> str:
     return f"This is already under way, started by {who}. The message tells how it goes."
 
 
-def invalid(text: str) -> str:
-    """Return what a person is told whose input does not fit."""
-    return f"{text} Nothing was done."
+def invalid(text: str, *, usage: str = "") -> str:
+    """Return what a person is told whose input does not fit, and how to write it right."""
+    return f"{text} Nothing was done." + (f" Write it so: `{usage}`" if usage else "")
 
 
 STATE_WORDS: Final = {
@@ -115,6 +120,7 @@ _REASONS: Final = {
     "token": "Tidegate's token for the service could not be read. Nothing was done.",
     "busy": "The service is busy. Nothing was done.",
     "not_started": "It could not be started in time. Nothing was done.",
+    "joined": "Somebody else was quicker, so this was not done again.",
     "not_confirmed": "It was not confirmed in time. Nothing was done.",
     "refused_late": "It could not be written down in time. Nothing was done.",
     "timeout": "The service did not answer in time. It may or may not have been done.",

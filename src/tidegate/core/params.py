@@ -60,6 +60,24 @@ def extract(params: Mapping[str, Param], found: Interaction) -> dict[str, Any]:
     return values
 
 
+def usage(params: Mapping[str, Param], found: Interaction) -> str:
+    """Return how a slash command is written, or an empty text for what is not one."""
+    if found.kind is not Kind.COMMAND:
+        return ""
+    placed = {int(m[1]): p for p in params.values() if (m := _TEXT.fullmatch(p.source))}
+    words = [found.trigger, *(_word(placed[index], placed[index].name) for index in sorted(placed))]
+    for param in params.values():
+        if param.source.startswith("value."):
+            name = param.source.removeprefix("value.")
+            words.append(_word(param, f"{name}={name.upper()}"))
+    return " ".join(words)
+
+
+def _word(param: Param, text: str) -> str:
+    text = text if "=" in text else text.upper()
+    return text if param.required and param.default is None else f"[{text}]"
+
+
 def check(param: Param, raw: object) -> str | int | bool:
     """Return *raw* as the param's type, inside the param's rules.
 
@@ -102,8 +120,8 @@ def _typed(param: Param, raw: object) -> str | int | bool:
         case "string":
             if isinstance(raw, str):
                 return raw
-            if isinstance(raw, int | float) and not isinstance(raw, bool):
-                return str(raw)
+            if isinstance(raw, int) and not isinstance(raw, bool):
+                return str(raw)  # a fraction would not come out as it was written: 1.10 as 1.1
             raise ParamsError(f"`{param.name}` must be text.", field=param.name)
 
 
@@ -120,8 +138,8 @@ class _Given:
         self._not_read = False
         if found.kind is Kind.COMMAND:
             self._read_command(bool(named))
-        elif named:
-            self._read_value(found.value)
+        elif named or "selected" not in self._sources:
+            self._read_value(found.value, wanted=bool(named))
 
     def look(self, source: str) -> object:
         """Return what stands at *source*, or None."""
@@ -162,13 +180,13 @@ class _Given:
                 self._words.append(word)
         self._named = pairs
 
-    def _read_value(self, value: str) -> None:
+    def _read_value(self, value: str, *, wanted: bool) -> None:
         if not value:
             return
         try:
             self._named = _value_decoder.decode(value)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            self._not_read = True
+            self._not_read = wanted  # a value that is no object may mean something to others
 
 
 def _state_value(element: object) -> object:

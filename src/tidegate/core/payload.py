@@ -360,6 +360,7 @@ def _block_actions(parsed: _Payload, actor: Actor) -> Interaction:
     action = parsed.actions[0]
     container = parsed.container or _Container()
     view_id = container.view_id or (parsed.view.id if parsed.view else None)
+    message_ts = _message_ts(parsed, container)
     picked = _picked(action)
     state = parsed.state or (parsed.view.state if parsed.view else None)
     return _common(
@@ -367,7 +368,7 @@ def _block_actions(parsed: _Payload, actor: Actor) -> Interaction:
         actor,
         Kind.BLOCK_ACTIONS,
         trigger=_id(action.action_id, "action_id"),
-        container_id=_optional_id(container.message_ts or view_id, "container") or "",
+        container_id=_optional_id(message_ts or view_id, "container") or "",
         block_id=(action.block_id or "")[:MAX_ID],
         action_ts=(action.action_ts or "")[:64],
         value=action.value if action.value is not None else (picked or ""),
@@ -418,7 +419,7 @@ def _common(
         "enterprise_id": _optional_id(enterprise, "enterprise"),
         "enterprise_install": parsed.is_enterprise_install in (True, "true"),
         "channel_id": channel_id,
-        "container_id": _optional_id(container.message_ts or parsed.message_ts, "message_ts") or "",
+        "container_id": _optional_id(_message_ts(parsed, container), "message_ts") or "",
         "message": _message(parsed, container, channel_id),
         "block_id": (parsed.block_id or "")[:MAX_ID],
         "trigger": trigger,
@@ -434,7 +435,7 @@ def _message(
     parsed: _Payload, container: _Container, channel_id: str | None
 ) -> SlackMessage | None:
     found = parsed.message or _Message()
-    ts = container.message_ts or parsed.message_ts or found.ts
+    ts = _message_ts(parsed, container)
     if ts is None or channel_id is None:
         return None
     return SlackMessage(
@@ -444,7 +445,24 @@ def _message(
         bot_id=_optional_id(found.bot_id, "bot_id"),
         ephemeral=bool(container.is_ephemeral),
         text=found.text or "",
-        blocks=tuple((found.blocks or ())[:MAX_BLOCKS]),
+        blocks=tuple(filter(_well_formed, (found.blocks or ())[:MAX_BLOCKS])),
+    )
+
+
+def _message_ts(parsed: _Payload, container: _Container) -> str | None:
+    """Where the element stands: Slack says so in up to three places."""
+    in_message = parsed.message.ts if parsed.message else None
+    return container.message_ts or parsed.message_ts or in_message
+
+
+def _well_formed(block: Mapping[str, Any]) -> bool:
+    """Tell whether a block has the shape that rendering it again relies on; Slack's have."""
+    elements, accessory = block.get("elements", ()), block.get("accessory")
+    return (
+        isinstance(block.get("block_id", ""), str)
+        and isinstance(elements, list | tuple)
+        and all(isinstance(element, dict) for element in elements)
+        and (accessory is None or isinstance(accessory, dict))
     )
 
 

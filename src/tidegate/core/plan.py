@@ -13,9 +13,11 @@ QUESTION: Final = "Please confirm: go on with this?"
 
 
 def router(settings: Settings) -> Router:
-    """Return the routes of every action that calls a service."""
-    found = (_route(name, action) for name, action in settings.actions.items())
-    return Router(route for route in found if route is not None)
+    """Return the routes of every action, those that lead nowhere yet included.
+
+    What such an action matches is its own: it must not fall to a wildcard of another.
+    """
+    return Router(_route(name, action) for name, action in settings.actions.items())
 
 
 def group_ids(settings: Settings) -> frozenset[str]:
@@ -50,18 +52,19 @@ def questions(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _route(name: str, action: Action) -> Route | None:
-    if action.match is None or action.pathway is None or action.request is None:
-        return None  # shares from S3 instead of calling a service
-    surface, patterns = _patterns(action.match)
+def _route(name: str, action: Action) -> Route:
+    surface, patterns = _patterns(action.match or Match())
+    request = action.request
+    connected = action.pathway is not None and request is not None
     rate = action.rate_limit
     return Route(
         name=name,
         surface=surface,
         patterns=patterns,
-        pathway=action.pathway,
-        method=action.request.method,
-        path=action.request.path,
+        pathway=action.pathway or "",
+        method=request.method if request else "",
+        path=request.path if request else "",
+        connected=connected,
         body=action.body,
         params={key: _param(key, rule) for key, rule in action.params.items()},
         rules=tuple(_rule(rule) for rule in action.allow),

@@ -14,6 +14,8 @@ from tidegate.errors import ParamsError
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_-]+)?)\}")
 _LOCATION: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{1,2000}")
+_SEPARATOR: Final = re.compile(r"[/\\]")
+_IGNORED: Final = "".join(map(chr, range(33)))  # what a lenient server may strip from a name
 _PATH_SAFE: Final = "/{}%:@!$&'()*+,;=~"  # what a configured path may hold as it is
 MAX_IDENTITY_SECONDS: Final = 60
 
@@ -43,25 +45,32 @@ def path(route: Route, run: Run) -> str:
     def segment(match: re.Match[str]) -> str:
         value = values.get(match[1])
         text = "" if value is None else _plain(value)
-        # A segment of only dots would be read as a step up or none at all.
-        return (
-            quote(text, safe="") if set(text) - {"."} else quote(text, safe="").replace(".", "%2E")
-        )
+        whole = quote(text, safe="")
+        # `refuse_steps` lets none through; what came by another way is at least no plain step.
+        return whole if set(text) - {"."} else whole.replace(".", "%2E")
 
     return _PLACEHOLDER.sub(segment, quote(route.path, safe=_PATH_SAFE))
 
 
-def refuse_steps(route: Route, params: Mapping[str, Any]) -> None:
-    """Refuse params that would be a step in the path: no encoding keeps `..` a name.
+def refuse_steps(route: Route, run: Run) -> None:
+    """Refuse what would be no segment of the path, or a step in it.
+
+    No encoding keeps `..` a name, and some servers decode `%2F`, or cut a segment at `;`,
+    before they resolve steps.
 
     Source: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 
     Raises:
-        ParamsError: A param that stands in the path is `.` or `..`.
+        ParamsError: A value that stands in the path is empty, or `.` or `..` between slashes.
     """
-    for name, value in params.items():
-        if value in (".", "..") and f"{{params.{name}}}" in route.path:
-            raise ParamsError(f"`{name}` cannot be a dot or two.", field=name)
+    values = _values(run)
+    for match in _PLACEHOLDER.finditer(route.path):
+        name, value = match[1], values.get(match[1])
+        field = name.removeprefix("params.") if name.startswith("params.") else None
+        if value is None or value == "":
+            raise ParamsError(f"`{field or name}` is missing.", field=field)
+        if _has_step(_plain(value)):
+            raise ParamsError(f"`{field or name}` cannot hold a step such as `..`.", field=field)
 
 
 def check_path(route: Route, run: Run) -> str:
@@ -114,11 +123,16 @@ def safe_location(value: str | None, *, base_path: str) -> str | None:
     decoded = unquote(value)
     if "\\" in decoded or "//" in decoded or decoded.count("/") != value.count("/"):
         return None
-    if any(part in {".", ".."} for part in decoded.split("/")):
+    if unquote(decoded) != decoded or _has_step(decoded):
         return None
     if base_path and value.startswith(base_path + "/"):
         return value[len(base_path) :]
     return value
+
+
+def _has_step(text: str) -> bool:
+    parts = _SEPARATOR.split(text)
+    return any(part.partition(";")[0].strip(_IGNORED) in {".", ".."} for part in parts)
 
 
 def _values(run: Run) -> dict[str, Any]:
@@ -141,7 +155,8 @@ def _fill(template: Any, values: Mapping[str, Any]) -> Any:
     """Replace a string that is exactly one placeholder by the whole JSON value."""
     if isinstance(template, str):
         exact = _PLACEHOLDER.fullmatch(template)
-        return values.get(exact[1]) if exact else template
+        known = exact and (exact[1] in values or exact[1].startswith("params."))
+        return values.get(exact[1]) if exact and known else template
     if isinstance(template, Mapping):
         return {key: _fill(value, values) for key, value in template.items()}
     if isinstance(template, list | tuple):

@@ -68,6 +68,7 @@ class Route:
     start_within_seconds: float = 600.0
     deadline_seconds: float = 3600.0
     confirm: str | None = None  # what the person is asked before it goes on
+    connected: bool = True  # else it leads nowhere yet, and nothing else takes what it matches
 
 
 class Router:

@@ -81,10 +81,11 @@ class SlackLimits(Section):
     """How fast the gateway may speak to Slack."""
 
     posts_per_channel_per_second: Annotated[
-        float, Field(gt=0, le=100, description="New messages per channel and second.")
+        float, Field(gt=0, le=1_000_000, description="New messages per channel and second.")
     ] = 1.0
     updates_per_minute: Annotated[
-        float, Field(gt=0, le=100_000, description="Message updates per minute, all together.")
+        float,
+        Field(gt=0, le=1_000_000_000, description="Message updates per minute, all together."),
     ] = 50.0
 
 
@@ -136,7 +137,8 @@ class Server(Section):
         Field(gt=0, le=3, description="A click not recorded by then is refused; Slack waits 3 s."),
     ] = 2.0
     drain_seconds: Annotated[
-        Seconds, Field(description="How long a stopping gateway finishes what is in flight.")
+        float,
+        Field(ge=0, le=3600, description="How long a stopping gateway finishes what is in flight."),
     ] = 10.0
     tls: Annotated[Tls | None, Field(description="Own TLS; off behind a load balancer.")] = None
 
@@ -161,7 +163,7 @@ class Store(Section):
         ),
     ]
     retention_days: Annotated[
-        int, Field(ge=1, le=3650, description="Days after which a finished run is forgotten.")
+        float, Field(gt=0, le=3650, description="Days after which a finished run is forgotten.")
     ] = 90
 
 
@@ -176,7 +178,7 @@ class Worker(Section):
     ] = 64
     lease_seconds: Annotated[
         float,
-        Field(ge=2, le=300, description="After so long a dead worker's run is taken over."),
+        Field(ge=1, le=300, description="After so long a dead worker's run is taken over."),
     ] = 10.0
 
 
@@ -195,7 +197,8 @@ class TokenFileAuth(Section):
     type: Annotated[Literal["token_file"], Field(description="A bearer token from a file.")]
     path: Annotated[FilePath, Field(description="File that holds the token.")]
     audience: Annotated[
-        Audience | None, Field(description="Audience the token is made for; checked if given.")
+        Audience | None,
+        Field(description="Audience the token is made for; another token is not sent."),
     ] = None
 
 

@@ -1,7 +1,7 @@
 """The admin listener: metrics, and the runs as JSON for named callers."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class AdminApi:
         *,
         store: Store,
         metrics: Callable[[], bytes],
-        tokens: Mapping[str, str],
+        tokens: Sequence[tuple[str, str]],
         hidden: Mapping[str, frozenset[str]],
     ) -> None:
         self._store = store
@@ -81,7 +81,7 @@ class AdminApi:
         if scheme.lower() != "bearer":
             return None
         found = None
-        for name, secret in self._tokens.items():
+        for name, secret in self._tokens:
             if hmac.compare_digest(secret.encode(), given.strip().encode()):
                 found = name
         return found

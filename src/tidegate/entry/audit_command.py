@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     configuration = wiring.load(args.config)
 
     async def read() -> list[AuditEntry]:
-        store = await wiring.open_store(configuration)
+        store = await wiring.open_store(configuration, existing=True)
         try:
             found = await store.audit(
                 run_id=RunId(args.run_id) if args.run_id else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidegate.core import document
-from tidegate.core.advice import advise, references
+from tidegate.core.advice import advise, impossible, references
 from tidegate.core.configuration import parse_document
 from tidegate.core.document import MAX_CHARACTERS, Complaint, Document
 from tidegate.core.fields import ENV_NAME
@@ -118,6 +118,7 @@ def check(text: str, *, file: str, environ: Mapping[str, str]) -> Report:
     except ConfigError as error:
         problems += error.problems
     else:
+        problems += map(read.problem, impossible(settings))
         warnings += [*advise(settings), *_files(settings, folder)]
     return Report(
         file=file,
@@ -298,7 +299,10 @@ def _told(summary: Mapping[str, Any]) -> Iterator[str]:
         starts = ", ".join(
             f"{kind} {text}" for kind, texts in action["match"].items() for text in texts
         )
-        sends = f"{action['request']} over {action['pathway']}" if action["request"] else "a share"
+        sends = "a share"
+        if action["request"]:
+            over = f" over {action['pathway']}" if action["pathway"] else ", inactive: no pathway"
+            sends = f"{action['request']}{over}"
         yield f"  {name}: {starts} → {sends}"
         for index, admitted in enumerate(action["allow"] or ["nobody"]):
             yield f"    {'may use it:' if index == 0 else '        or:'} {admitted}"

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -27,6 +28,8 @@ EXTRAS: Final = {
     "dev": ("dev", "show all of it in a browser, with no account anywhere"),
 }
 
+LONG_RUNNING: Final = frozenset({"serve", "worker"})
+
 EPILOG: Final = """\
 examples:
   tidegate dev                                # see it work on this machine
@@ -43,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((word for word in given if word in COMMANDS), None)
     if given and given[0] in EXTRAS:
         return _foreign(given[0], given[1:])
+    if name in LONG_RUNNING:
+        # Until the event loop listens for it: a gateway that has taken nothing yet ends well.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     args = _parser(name).parse_args(given)
     if not hasattr(args, "run"):
         _parser(None).print_help()

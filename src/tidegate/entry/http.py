@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.app.intake import Answer, Endpoint, Intake
-from tidegate.entry.protocol import WHOLE
+from tidegate.entry.protocol import TASK, WHOLE
 from tidegate.ports import Clock, Journal
 
 Scope = dict[str, Any]
@@ -87,7 +87,13 @@ class PublicApp:
             extra = [_CLOSE, *_named(request)]
             await _respond(send, 413, b"too large", extra=extra, unread=receive)
             return
-        answer = await self._intake.handle(endpoint, headers, body, arrived=arrived)
+        scope.setdefault("state", {})[TASK] = asyncio.current_task()
+        try:
+            answer = await self._intake.handle(endpoint, headers, body, arrived=arrived)
+        except asyncio.CancelledError:
+            # Nobody is left to answer: the protocol ended us, and nothing comes of the request.
+            self._refused(request, endpoint, 499, "hung up before the answer", arrived)
+            return
         await _respond(
             send,
             answer.status,

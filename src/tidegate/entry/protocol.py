@@ -15,6 +15,8 @@ HEAD_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 65_536
 #: In the state of a request whose body is here already, so that nobody need time its arrival.
 WHOLE: Final = "tidegate.whole"
+#: … and of one that is being answered: the task that is to end if nobody waits any more.
+TASK: Final = "tidegate.task"
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -41,8 +43,12 @@ class BoundedProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        # Slack waits 3 s and hangs up: what it gave up on must not happen later.
+        waiting = self.cycle.scope["state"].get(TASK) if self._answering() else None
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        if waiting is not None:
+            waiting.cancel()
 
     @override
     def data_received(self, data: bytes) -> None:

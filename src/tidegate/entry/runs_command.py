@@ -40,7 +40,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _options(parser)
-    parser.set_defaults(run=run, job=_list, state=None, action=None, user=None, limit=50)
+    parser.set_defaults(
+        run=run, job=_list, json=False, state=None, action=None, user=None, limit=50
+    )
     jobs = parser.add_subparsers(title="jobs", metavar="JOB")
     listing = jobs.add_parser("list", help="list runs, newest first (the default)")
     listing.add_argument("--state", choices=[state.value for state in State])
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     hidden = plan.hidden_params(configuration.settings)
 
     async def do() -> int:
-        store = await wiring.open_store(configuration)
+        store = await wiring.open_store(configuration, existing=True)
         try:
             code: int = await args.job(args, store, hidden)
         except NoSuchRunError:
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", default=False, help="print JSON")
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
 def _one(parser: argparse.ArgumentParser) -> None:

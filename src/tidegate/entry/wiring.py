@@ -30,7 +30,7 @@ from tidegate.core import plan
 from tidegate.core.configuration import parse
 from tidegate.core.settings import ApiGatewayPathway, Settings, sqlite_path
 from tidegate.core.settings import Pathway as PathwaySettings
-from tidegate.errors import ConfigError, Problem, SecretError
+from tidegate.errors import ConfigError, Problem, SecretError, StoreError
 from tidegate.ports import Clock, Journal, Signer, Slack, Store
 
 MAX_CONFIG_BYTES: Final = 4_194_304
@@ -71,7 +71,7 @@ class Parts:
     metrics: Callable[[], bytes]
     library_log: logging.Handler
     signing_secrets: tuple[bytes, ...]
-    tokens: Mapping[str, str]
+    tokens: tuple[tuple[str, str], ...]  # name and secret; two of a name while one is rotated
     button_secret: bytes
     changed: "Changed"
 
@@ -139,9 +139,17 @@ def store_path(configuration: Configuration) -> Path:
 
 
 async def open_store(
-    configuration: Configuration, *, changed: Callable[[], None] | None = None
+    configuration: Configuration,
+    *,
+    changed: Callable[[], None] | None = None,
+    existing: bool = False,
 ) -> SqliteStore:
-    """Open the store that the configuration names. Raises `StoreError` or `ConfigError`."""
+    """Open the store that the configuration names.
+
+    Raises:
+        ConfigError: There cannot be one.
+        StoreError: It cannot be opened, or is to be an *existing* one and is not there.
+    """
     url = configuration.settings.store.url
     if not url.startswith("sqlite:"):
         raise ConfigError(
@@ -156,13 +164,9 @@ async def open_store(
             )
         )
     path = store_path(configuration)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        what = f"the folder {path.parent} cannot be made: {error.strerror}"
-        mend = "make it, and let Tidegate write there"
-        problem = Problem(line=None, column=None, key="store.url", what=what, mend=mend)
-        raise ConfigError((problem,)) from None
+    if existing and not path.exists():
+        raise StoreError(f"there is no store at {path} yet; is store.url right?")
+    _make_folder(path.parent)
     return await SqliteStore.open(
         str(path),
         clock=SystemClock(),
@@ -170,6 +174,16 @@ async def open_store(
         button_days=plan.oldest_button_days(configuration.settings),
         on_change=changed,
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        what = f"the folder {folder} cannot be made: {error.strerror}"
+        mend = "make it, and let Tidegate write there"
+        problem = Problem(line=None, column=None, key="store.url", what=what, mend=mend)
+        raise ConfigError((problem,)) from None
 
 
 def signer(configuration: Configuration) -> IdentitySigner:
@@ -181,6 +195,7 @@ def signer(configuration: Configuration) -> IdentitySigner:
     if ref is not None:
         return IdentitySigner(configuration.secrets.read(ref).encode())
     path = store_path(configuration)
+    _make_folder(path.parent)
     return IdentitySigner(kept_key(path.with_name(f"{path.name}.identity.pem")))
 
 
@@ -198,10 +213,10 @@ async def open_parts(configuration: Configuration) -> Parts:
         secrets.read(f"slack.signing_secrets[{index}]", ref)
         for index, ref in enumerate(settings.slack.signing_secrets)
     ]
-    tokens = {
-        entry.name: secrets.read(f"api.tokens[{index}].secret", entry.secret)
+    tokens = tuple(
+        (entry.name, secrets.read(f"api.tokens[{index}].secret", entry.secret))
         for index, entry in enumerate(settings.api.tokens)
-    }
+    )
     secrets.refuse_if_missing()
     changed = Changed()
     clock = SystemClock()
@@ -216,7 +231,7 @@ async def open_parts(configuration: Configuration) -> Parts:
     return Parts(
         store=store,
         slack=SlackApi(api_url=settings.slack.api_url, token=token),
-        pathways=_pathways(configuration, clock),
+        pathways=_pathways(configuration, clock, journal),
         signer=identity,
         clock=clock,
         journal=journal,
@@ -316,10 +331,12 @@ def _problem(key: str, what: str) -> Problem:
     return Problem(line=None, column=None, key=key, what=what, mend=mend)
 
 
-def _pathways(configuration: Configuration, clock: Clock) -> Mapping[str, Pathway]:
+def _pathways(
+    configuration: Configuration, clock: Clock, journal: Journal
+) -> Mapping[str, Pathway]:
     sources: dict[str | None, CredentialsSource] = {}
     return {
-        name: _pathway(name, pathway, configuration, clock, sources)
+        name: _pathway(name, pathway, configuration, clock, journal, sources)
         for name, pathway in configuration.settings.pathways.items()
     }
 
@@ -329,6 +346,7 @@ def _pathway(
     pathway: PathwaySettings,
     configuration: Configuration,
     clock: Clock,
+    journal: Journal,
     sources: dict[str | None, CredentialsSource],
 ) -> Pathway:
     place = Place(
@@ -344,7 +362,7 @@ def _pathway(
     if isinstance(pathway, ApiGatewayPathway):
         role = pathway.assume_role
         if role not in sources:
-            sources[role] = _credentials(role, pathway.region)
+            sources[role] = _credentials(role, pathway.region, journal)
         upstream, auth = (
             ExecuteApi(
                 place,
@@ -358,7 +376,9 @@ def _pathway(
     else:
         token = pathway.auth if pathway.auth and pathway.auth.type == "token_file" else None
         file = configuration.near(token.path) if token else None
-        upstream, auth = Direct(place, token_file=file), "token_file" if file else "none"
+        audience = token.audience if token else None
+        upstream = Direct(place, token_file=file, token_audience=audience)
+        auth = "token_file" if file else "none"
     return Pathway(
         name=name,
         upstream=upstream,
@@ -370,8 +390,9 @@ def _pathway(
     )
 
 
-def _credentials(role: str | None, region: str) -> CredentialsSource:
+def _credentials(role: str | None, region: str, journal: Journal) -> CredentialsSource:
     # Only a gateway that signs needs the credential chain.
     from tidegate.adapters.credentials import AssumedRole, ChainCredentials
 
-    return ChainCredentials(role=AssumedRole(arn=role, region=region) if role else None)
+    assumed = AssumedRole(arn=role, region=region) if role else None
+    return ChainCredentials(journal=journal, role=assumed)

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from tidegate.adapters.sqlite.rows import (
     RUN_GIVEN,
+    Row,
     Values,
     as_json,
     find_run,
@@ -47,9 +48,10 @@ _DROP_DELIVERY: Final = "DELETE FROM deliveries WHERE key = ? AND run_id = ?"
 _POINT_DELIVERY: Final = "UPDATE deliveries SET run_id = ? WHERE key = ?"
 
 CLAIM_EFFECT: Final = (
-    "INSERT INTO effects (key, run_id, at, user_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO effects (key, run_id, at, user_id, sure) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
 )
-FIND_EFFECT: Final = "SELECT run_id, at, state, user_id FROM effects WHERE key = ?"
+FIND_EFFECT: Final = "SELECT run_id, at, state, user_id, sure FROM effects WHERE key = ?"
 _DROP_EFFECT: Final = "DELETE FROM effects WHERE key = ? AND run_id = ?"
 
 NTH_NEWEST: Final = (
@@ -122,10 +124,13 @@ def record(tx: Transaction, draft: Draft) -> RecordResult:
     if not tx.do(CLAIM_DELIVERY, (run.delivery_key, run.id, tx.now)):
         row = tx.one(FIND_DELIVERY, (run.delivery_key,))
         return Duplicate(run_id=None if row is None else row[0])
+    held = None
     if run.effect_key is not None and not tx.do(
-        CLAIM_EFFECT, (run.effect_key, run.id, tx.now, run.user_id)
+        CLAIM_EFFECT, (run.effect_key, run.id, tx.now, run.user_id, draft.sure)
     ):
-        return _join(tx, run)
+        held = tx.one(FIND_EFFECT, (run.effect_key,))
+    if held is not None and (held[-1] or held[-2] == run.user_id):
+        return _join(tx, run, held)
     if draft.rate is not None:
         opens = _opens_at(tx, run, *draft.rate)
         if opens is not None:
@@ -185,11 +190,8 @@ def refuse(tx: Transaction, refusal: Refusal) -> bool:
     return True
 
 
-def _join(tx: Transaction, run: Run) -> Joined:
-    row = tx.one(FIND_EFFECT, (run.effect_key,))
-    if row is None:  # it was there a statement ago, in this very transaction
-        raise NotAllowedNowError("the effect key is gone")
-    holder_id, at, state, user_id = row
+def _join(tx: Transaction, run: Run, row: Row) -> Joined:
+    holder_id, at, state, user_id, _ = row
     held = find_run(tx.connection, holder_id)
     if held is None:  # retention let the run go; its key is kept longer
         held = structs.replace(

@@ -130,7 +130,7 @@ def audit_from(row: Row) -> AuditEntry:
 
 VIEW_SELECT: Final = (
     "id, team_id, channel_id, ts, thread_ts, own, text, blocks, version, posting, intent_at, "
-    "intent_final, lookups, failures"
+    "intent_final, lookups, failures, told_at"
 )
 
 
@@ -151,6 +151,7 @@ def view_from(row: Row, *, token: str, runs: Sequence[Run]) -> View:
         intent_final=row[11] == 1,
         lookups=row[12],
         failures=row[13],
+        told_at=row[14],
         token=token,
         runs=tuple(runs),
     )

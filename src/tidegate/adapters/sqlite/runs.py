@@ -49,7 +49,7 @@ _RENEW: Final = "UPDATE runs SET lease_until = ? WHERE id = ? AND lease_token = 
 _UNDER_LEASE: Final = f"SELECT {RUN_SELECT} FROM runs WHERE id = ? AND lease_token = ?"
 _CHECK: Final = "UPDATE runs SET next_at = ?, updated_at = ? WHERE id = ?"
 _TAKE_EFFECT: Final = (
-    "UPDATE effects SET run_id = ?, at = ?, state = NULL, user_id = ? WHERE key = ?"
+    "UPDATE effects SET run_id = ?, at = ?, state = NULL, user_id = ?, sure = 1 WHERE key = ?"
 )
 _LET_EFFECT_GO: Final = "UPDATE runs SET effect_key = NULL WHERE id = ?"
 
@@ -205,7 +205,7 @@ def _existing(tx: Transaction, run_id: RunId) -> Run:
 
 def _take_effect(tx: Transaction, parent: Run, new: Run) -> None:
     """Claim the effect key for *new* if it is free or the parent's."""
-    if tx.do(CLAIM_EFFECT, (new.effect_key, new.id, tx.now, new.user_id)):
+    if tx.do(CLAIM_EFFECT, (new.effect_key, new.id, tx.now, new.user_id, 1)):
         return
     row = tx.one(FIND_EFFECT, (new.effect_key,))
     if row is None or row[0] != parent.id:

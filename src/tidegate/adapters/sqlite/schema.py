@@ -79,14 +79,16 @@ _FIRST: Final = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX deliveries_at ON deliveries (at)",
-    # Outlives its run: `state` and `user_id` are what is still told of it then.
+    # Outlives its run: `state` and `user_id` are what is still told of it then. Until it is
+    # `sure` that who holds it may, another person's run can take it.
     """
     CREATE TABLE effects (
         key TEXT NOT NULL PRIMARY KEY,
         run_id TEXT NOT NULL,
         at REAL NOT NULL,
         state TEXT,
-        user_id TEXT NOT NULL
+        user_id TEXT NOT NULL,
+        sure INTEGER NOT NULL
     ) WITHOUT ROWID
     """,
     "CREATE INDEX effects_at ON effects (at) WHERE state IS NOT NULL",

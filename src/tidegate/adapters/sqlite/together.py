@@ -34,7 +34,7 @@ STATEMENTS: Final = (
     *going_on(now="new.now", due_at="new.due_at", ids="new.answered", actor="'intake'"),
     f"INSERT INTO deliveries (key, run_id, at) SELECT {_fields(0, 1)}, new.now "
     "FROM json_each(new.keys)",
-    f"INSERT INTO effects (key, run_id, user_id, at) SELECT {_fields(0, 1, 2)}, new.now "
+    f"INSERT INTO effects (key, run_id, user_id, sure, at) SELECT {_fields(0, 1, 2, 3)}, new.now "
     "FROM json_each(new.effects)",
     "INSERT INTO views (id, team_id, channel_id, ts, thread_ts, own, text, blocks, posting, "
     f"version, due_at) SELECT new.last_view + {_fields(*range(9))}, 1, new.due_at "
@@ -93,7 +93,7 @@ def record_together(
         run, number = draft.run, None
         keys.append((run.delivery_key, run.id, run.user_id, run.action, run.channel_id))
         if run.effect_key is not None:
-            effects.append((run.effect_key, run.id, run.user_id))
+            effects.append((run.effect_key, run.id, run.user_id, int(draft.sure)))
         if draft.view is not None:
             number = len(views) + 1
             views.append(_view_row(number, run.team_id, draft.view))

@@ -8,7 +8,7 @@ from tidegate.adapters.sqlite.rows import progress_json
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Change, Run, State
-from tidegate.errors import NotAllowedNowError
+from tidegate.errors import EffectTakenError, NotAllowedNowError
 
 #: How long a view waits for more to tell before it is rendered: quick work is told once.
 GRACE_SECONDS: Final = 0.3
@@ -46,6 +46,12 @@ _URGENT: Final = (
     "due_at = CASE WHEN posting = 'given_up' THEN NULL ELSE ?1 END WHERE id = ?2"
 )
 
+_HOLD_EFFECT: Final = (
+    "INSERT INTO effects (key, run_id, at, user_id, sure) VALUES (?1, ?2, ?3, ?4, 1) "
+    "ON CONFLICT (key) DO UPDATE SET run_id = ?2, user_id = ?4, sure = 1 "
+    "WHERE run_id = ?2 OR sure = 0"
+)
+_HOLDER: Final = "SELECT run_id FROM effects WHERE key = ?"
 _RELEASE_EFFECT: Final = "DELETE FROM effects WHERE key = ? AND run_id = ?"
 _KEEP_EFFECT: Final = "UPDATE effects SET at = ?, state = ? WHERE key = ? AND run_id = ?"
 
@@ -55,12 +61,15 @@ def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False)
 
     Raises:
         NotAllowedNowError: The lifecycle has no such transition.
+        EffectTakenError: It was to be sent, and another run holds its effect key.
     """
     if change.state is not None and not lifecycle.allowed(old.state, change.state):
         raise NotAllowedNowError(f"a run that is {old.state} cannot become {change.state}")
+    if change.state is State.SENDING and old.effect_key is not None:
+        _hold_effect(tx, old, old.effect_key)
     new = _changed(old, change, tx.now)
     if change.state is not None and is_final(new) and new.effect_key is not None:
-        new = _settle_effect(tx, old, new, known_not_done=change.release_effect)
+        new = _settle_effect(tx, new, known_not_done=change.release_effect)
     tx.do(
         _WRITE,
         (
@@ -138,11 +147,16 @@ def _changed(old: Run, change: Change, now: float) -> Run:
     )
 
 
-def _settle_effect(tx: Transaction, old: Run, new: Run, *, known_not_done: bool) -> Run:
+def _hold_effect(tx: Transaction, run: Run, key: str) -> None:
+    """Hold the effect key for sure, from now on."""
+    if not tx.do(_HOLD_EFFECT, (key, run.id, tx.now, run.user_id)):
+        row = tx.one(_HOLDER, (key,))
+        raise EffectTakenError("" if row is None else row[0])
+
+
+def _settle_effect(tx: Transaction, new: Run, *, known_not_done: bool) -> Run:
     """Give the effect key of a run that has ended back, or keep it; return the run with it."""
-    if lifecycle.releases_effect(
-        old.state, new.state, known_not_done=known_not_done, repeat=new.repeat
-    ):
+    if lifecycle.releases_effect(new.state, known_not_done=known_not_done, repeat=new.repeat):
         tx.do(_RELEASE_EFFECT, (new.effect_key, new.id))
         return structs.replace(new, effect_key=None)
     tx.do(_KEEP_EFFECT, (tx.now, new.state.value, new.effect_key, new.id))
