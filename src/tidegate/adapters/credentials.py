@@ -233,6 +233,8 @@ class _Chain(logging.Filter):
                 f"The AWS credentials could not be read ({type(error).__name__}). "
                 "`aws sts get-caller-identity` in the gateway's place shows why."
             ) from error
+        finally:
+            self._thread = 0  # its number may be another's next
         return credentials, end
 
     def _open(self) -> Any:
