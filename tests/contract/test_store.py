@@ -35,6 +35,7 @@ from tidegate.core.model import (
     View,
 )
 from tidegate.errors import (
+    EffectTakenError,
     LeaseLostError,
     NoSuchRunError,
     NotAllowedNowError,
@@ -1496,3 +1497,60 @@ async def test_a_modal_that_came_too_often_can_be_sent_again_as_it_is(
     clock.go_on(61)
     assert isinstance(await store.record(a_draft(clock, **modal), within=5), Recorded)
     assert isinstance(await store.record(a_draft(clock, **modal), within=5), Duplicate)
+
+
+# --- an effect key whose holder is not sure ------------------------------------------------
+
+
+async def test_another_person_is_not_kept_out_by_who_may_not_even_be_allowed(
+    store: Store, clock: StillClock
+) -> None:
+    guest = await recorded(store, a_draft(clock, effect_key="e", user_id="UG", sure=False))
+    ada = await recorded(store, a_draft(clock, effect_key="e", user_id="UA", sure=False))
+    assert guest != ada
+    held = {each.run.id: each for each in await lease_all(store)}
+    await store.advance(held[guest], Change(state=State.DENIED))
+    sending = await store.advance(held[ada], Change(state=State.SENDING, keep_lease=True))
+    assert sending.effect_key == "e"
+    late = await store.record(a_draft(clock, effect_key="e", user_id="UX", sure=False), within=5)
+    assert isinstance(late, Joined)
+    assert late.run.id == ada
+
+
+async def test_of_several_who_were_not_sure_only_one_is_ever_sent(
+    store: Store, clock: StillClock
+) -> None:
+    first = await recorded(store, a_draft(clock, effect_key="e", user_id="U1", sure=False))
+    second = await recorded(store, a_draft(clock, effect_key="e", user_id="U2", sure=False))
+    held = {each.run.id: each for each in await lease_all(store)}
+    await store.advance(held[second], Change(state=State.SENDING, keep_lease=True))
+    with pytest.raises(EffectTakenError) as taken_by:
+        await store.advance(held[first], Change(state=State.SENDING, keep_lease=True))
+    assert taken_by.value.holder == second
+    assert (await found(store, first)).state is State.QUEUED
+    await store.advance(held[first], Change(state=State.CANCELLED, reason="joined"))
+    press = await store.record(a_draft(clock, effect_key="e", user_id="U3"), within=5)
+    assert isinstance(press, Joined), "what gave up did not give the other's key back"
+    assert press.run.id == second
+
+
+async def test_who_is_not_sure_joins_who_is_and_themselves(store: Store, clock: StillClock) -> None:
+    mine = await recorded(store, a_draft(clock, effect_key="a", user_id="U1", sure=False))
+    again = await store.record(a_draft(clock, effect_key="a", user_id="U1", sure=False), within=5)
+    assert isinstance(again, Joined)
+    assert again.run.id == mine
+    sure = await recorded(store, a_draft(clock, effect_key="b", user_id="U1"))
+    other = await store.record(a_draft(clock, effect_key="b", user_id="U2", sure=False), within=5)
+    assert isinstance(other, Joined)
+    assert other.run.id == sure
+
+
+async def test_a_try_that_did_nothing_keeps_its_hold_for_the_next(
+    store: Store, clock: StillClock
+) -> None:
+    mine = await leased(store, a_draft(clock, effect_key="e", sure=False), state=State.SENDING)
+    await store.advance(mine, Change(state=State.QUEUED, next_at=clock.now()))
+    (again,) = await lease_all(store)
+    assert (await store.advance(again, Change(state=State.SENDING))).state is State.SENDING
+    other = await store.record(a_draft(clock, effect_key="e", user_id="U9", sure=False), within=5)
+    assert isinstance(other, Joined)
