@@ -71,8 +71,9 @@ class Store(Protocol):
         """Commit a run and its keys, or say why it is not new.
 
         In order: a known delivery key → `Duplicate`; a held effect key → `Joined`, unless who
-        holds it is another person of whom it is not yet known (`Draft.sure`) whether they may:
-        then the run is recorded without it, and whichever is sent first has it; more than
+        holds it is another person, and two seconds after their click it is still not known
+        (`Run.sure`) whether they may: then the run is recorded without it, and whichever is
+        sent first has it; more than
         `draft.rate` runs of this user and action → `Limited`; else the run is inserted as
         `received`, with its view. `Joined` and `Limited` leave an audit entry and the delivery
         key; not the key of a limited modal, which comes again as it is.

@@ -214,7 +214,7 @@ def _actions() -> Json:
             "params": {
                 **words,
                 "deployment": {"from": "text[0]", "required": True},
-                "image": {"from": "text[1]", "required": True, "pattern": version},
+                "image": {"from": "text[1]", "default": "2.4.1", "pattern": version},
             },
             "allow": deployers,
             "idempotent": True,

@@ -89,13 +89,19 @@ class Journey:
     def is_over(self) -> bool:
         """Whether no further step is to come."""
         told = self.steps.get("told")
-        return self.state == "refused" or (
+        return self.state in ("refused", "not_delivered") or (
             self.state in FINAL and (told is None or told.status == "done")
         )
 
+    def _place(self, step: Step) -> float:
+        """Where a step stands: who is refused by the worker was recorded and acked before."""
+        if step.key == "refused" and "recorded" in self.steps:
+            return _ORDER.index("acked") + 0.5
+        return _ORDER.index(step.key)
+
     def as_json(self) -> Json:
         """Return the journey as the page takes it."""
-        steps = sorted(self.steps.values(), key=lambda step: _ORDER.index(step.key))
+        steps = sorted(self.steps.values(), key=self._place)
         return {
             "id": self.id,
             "title": self.title,

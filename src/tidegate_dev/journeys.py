@@ -182,15 +182,14 @@ class Journeys:
 
     def _not_taken(self, journey: Journey, delivery: Delivery) -> None:
         """The gateway did not take it: it never came in, came in late, or was turned away."""
-        if delivery.status == "timeout":
-            return  # it may still be recorded; the gateway will say
-        journey.state = "refused"
+        reached = delivery.http_status is not None
+        journey.state = "refused" if reached else "not_delivered"
         verified = journey.steps["verified"]
         if verified.status != "done":
             verified.status = "failed"
-            reached = delivery.http_status is not None
             verified.label = "not taken" if reached else "not reached"
             verified.value = _STATUS_NOTES.get(delivery.http_status or 0, "")
+            journey.drop("matched", "allowed", "recorded")
         journey.drop("sent", "progress", "answered", "told")
 
     # What the gateway says
@@ -269,7 +268,7 @@ class Journeys:
             journey.state = "succeeded"
             return
         if outcome == "joined":
-            self._joined(journey, run, "joined", "is already this")
+            self._joined(journey, run, "joined", "is this already")
         elif outcome == "duplicate":
             self._joined(journey, run, "known", "was already this delivery")
         else:
@@ -316,7 +315,7 @@ class Journeys:
         allowed.value = words or "asked again, and yes"
 
     def _denied(self, journey: Journey, line: Json) -> None:
-        refused = journey.step("refused", "refused")
+        refused = journey.step("refused", "denied")
         refused.status, refused.details = "failed", line
         refused.value = _reason_words(line.get("reason"))
         allowed = journey.steps.get("allowed")
@@ -360,7 +359,9 @@ class Journeys:
         if progress is not None:
             progress.status = "done" if good else "failed"
             if good and progress.details is not None and "total" in progress.details:
-                progress.value = f"{progress.details['total']} of {progress.details['total']}"
+                total = progress.details["total"]
+                progress.value = f"{total} of {total}"
+                progress.details = {**progress.details, "done": total, "phase": state}
         answered = journey.step("answered", "answered")
         answered.status = "done" if good else "failed"
         reason = "" if line.get("reason") == state else _reason_words(line.get("reason"))
@@ -385,6 +386,8 @@ class Journeys:
         told = journey.step("told", "told in Slack")
         state = str(line.get("state") or "")
         told.value, told.ms, told.details = str(line.get("method") or ""), _number(line, "ms"), line
+        if journey.state == "denied":
+            told.value = "a notice, to this person only"
         told.status = "done" if state in FINAL or journey.state in FINAL else "active"
 
     def interrupted(self) -> None:
@@ -429,7 +432,8 @@ class Journeys:
         return [
             journey
             for journey in self._all.values()
-            if journey.run == run and journey.state not in ("joined", "known", "refused")
+            if journey.run == run
+            and journey.state not in ("joined", "known", "refused", "not_delivered")
         ]
 
     def _adopted(self, run: object) -> list[Journey]:

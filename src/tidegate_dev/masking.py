@@ -8,6 +8,7 @@ MASK: Final = "•••"
 MAX_TEXT: Final = 20_000
 
 _RESPONSE_URL: Final = re.compile(r"(response(?:/|%2F))[A-Za-z0-9_-]{8,}")
+_TRIGGER: Final = re.compile(r"""(trigger_id(?:%22%3A(?:%20|\+)?%22|"\s*:\s*"|=))[^&%"\s]+""")
 _BEARER: Final = re.compile(r"(?i)(bearer )\S+")
 _SECRET_NAMES: Final = frozenset(
     {
@@ -33,7 +34,8 @@ class Masking:
         """Return *text* with every secret replaced, cut to a length fit to be shown."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        text = _BEARER.sub(rf"\g<1>{MASK}", _RESPONSE_URL.sub(rf"\g<1>{MASK}", text))
+        for looks_secret in (_RESPONSE_URL, _TRIGGER, _BEARER):
+            text = looks_secret.sub(rf"\g<1>{MASK}", text)
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 
     def json(self, value: Any) -> Any:

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from tidegate_dev.events import EventHub
-from tidegate_dev.faults import UnknownFaultError
+from tidegate_dev.faults import FAULTS, UnknownFaultError
 from tidegate_dev.guard import Guard
 from tidegate_dev.slack.deliveries import Delivery
 from tidegate_dev.slack.far_end import NotThereError
@@ -184,10 +184,13 @@ def _post(do: Callable[[Json], Awaitable[Json]]) -> Callable[[Request], Awaitabl
             return _problem("Send JSON, with the content type application/json.", 415)
         try:
             answer = await do(await _body(request))
-        except (BadRequestError, UnknownOptionError) as error:
-            return _problem(str(error) or "That is not one of the choices.", 400)
+        except BadRequestError as error:
+            return _problem(str(error), 400)
+        except UnknownOptionError:
+            return _problem("That is not one of the choices that are offered there.", 400)
         except UnknownFaultError as error:
-            return _problem(f"There is no fault called {error}.", 404)
+            known = ", ".join(FAULTS)
+            return _problem(f"There is no fault called {error}. There are {known}.", 404)
         except NotThereError as error:
             return _problem(str(error), 404)
         return JSONResponse({"ok": True, **answer})
@@ -203,6 +206,7 @@ async def _body(request: Request) -> Json:
             raise BadRequestError("That is too long.")
     try:
         body = json.loads(bytes(raw) or b"{}")
+        json.dumps(body, ensure_ascii=False).encode()  # half a character could not be shown
     except (ValueError, RecursionError):
         raise BadRequestError("That is not JSON.") from None
     if not isinstance(body, dict):

@@ -37,10 +37,9 @@ def a_draft(
     state: State = State.QUEUED,
     view: ViewDraft | None = None,
     rate: tuple[int, float] | None = None,
-    sure: bool = True,
     **fields: Any,
 ) -> Draft:
-    return Draft(run=a_run(clock, **fields), state=state, view=view, rate=rate, sure=sure)
+    return Draft(run=a_run(clock, **fields), state=state, view=view, rate=rate)
 
 
 def a_message(ts: str | None = "1.1", *, thread_ts: str | None = None) -> ViewDraft:

@@ -1506,6 +1506,9 @@ async def test_another_person_is_not_kept_out_by_who_may_not_even_be_allowed(
     store: Store, clock: StillClock
 ) -> None:
     guest = await recorded(store, a_draft(clock, effect_key="e", user_id="UG", sure=False))
+    soon = await store.record(a_draft(clock, effect_key="e", user_id="UA", sure=False), within=5)
+    assert isinstance(soon, Joined), "it is mostly known in a moment"
+    clock.go_on(2)
     ada = await recorded(store, a_draft(clock, effect_key="e", user_id="UA", sure=False))
     assert guest != ada
     held = {each.run.id: each for each in await lease_all(store)}
@@ -1521,6 +1524,7 @@ async def test_of_several_who_were_not_sure_only_one_is_ever_sent(
     store: Store, clock: StillClock
 ) -> None:
     first = await recorded(store, a_draft(clock, effect_key="e", user_id="U1", sure=False))
+    clock.go_on(2)
     second = await recorded(store, a_draft(clock, effect_key="e", user_id="U2", sure=False))
     held = {each.run.id: each for each in await lease_all(store)}
     await store.advance(held[second], Change(state=State.SENDING, keep_lease=True))
@@ -1536,10 +1540,12 @@ async def test_of_several_who_were_not_sure_only_one_is_ever_sent(
 
 async def test_who_is_not_sure_joins_who_is_and_themselves(store: Store, clock: StillClock) -> None:
     mine = await recorded(store, a_draft(clock, effect_key="a", user_id="U1", sure=False))
+    clock.go_on(60)
     again = await store.record(a_draft(clock, effect_key="a", user_id="U1", sure=False), within=5)
     assert isinstance(again, Joined)
     assert again.run.id == mine
     sure = await recorded(store, a_draft(clock, effect_key="b", user_id="U1"))
+    clock.go_on(60)
     other = await store.record(a_draft(clock, effect_key="b", user_id="U2", sure=False), within=5)
     assert isinstance(other, Joined)
     assert other.run.id == sure
@@ -1550,6 +1556,7 @@ async def test_a_try_that_did_nothing_keeps_its_hold_for_the_next(
 ) -> None:
     mine = await leased(store, a_draft(clock, effect_key="e", sure=False), state=State.SENDING)
     await store.advance(mine, Change(state=State.QUEUED, next_at=clock.now()))
+    clock.go_on(60)
     (again,) = await lease_all(store)
     assert (await store.advance(again, Change(state=State.SENDING))).state is State.SENDING
     other = await store.record(a_draft(clock, effect_key="e", user_id="U9", sure=False), within=5)

@@ -194,6 +194,8 @@ def test_the_worker_s_no_is_shown_after_intake_s_yes(scene: Scene) -> None:
     scene.log("told", state="denied", method="chat.update")
     assert journey.state == "denied"
     assert values(journey)["refused"] == "not among the people who may use it"
+    assert [key for key, _ in told(journey)][-3:] == ["acked", "refused", "told"]
+    assert values(journey)["told"] == "a notice, to this person only"
     assert "answered" not in journey.steps
     assert journey.is_over
 
@@ -218,15 +220,16 @@ def test_an_end_that_is_not_a_success_is_marked(scene: Scene, state: str) -> Non
 
 def test_a_click_that_did_not_arrive_goes_no_further(scene: Scene) -> None:
     journey = scene.acked(scene.begin(), status="unreachable", http_status=None, note="not there.")
-    assert journey.state == "refused"
+    assert journey.state == "not_delivered"
     assert journey.steps["verified"].label == "not reached"
-    assert told(journey)[-1] == ("acked", "failed")
+    assert told(journey) == [("verified", "failed"), ("acked", "failed")]
 
 
-def test_a_late_ack_may_still_become_a_run(scene: Scene) -> None:
+def test_what_slack_gave_up_on_waits_for_nothing(scene: Scene) -> None:
     journey = scene.acked(scene.begin(), status="timeout", http_status=None, note="Too late.")
-    assert journey.state == "waiting"
-    assert dict(told(journey))["acked"] == "failed"
+    assert journey.state == "not_delivered"
+    assert journey.is_over
+    assert told(journey) == [("verified", "failed"), ("acked", "failed")]
 
 
 def test_a_killed_gateway_is_told_where_the_journey_stands(scene: Scene) -> None:
@@ -291,3 +294,19 @@ def test_lines_that_are_about_nothing_known_change_nothing(scene: Scene) -> None
     scene.answered("r9", run="run9")
     scene.journeys.logged({"event": "started", "port": 1})
     assert scene.changes == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trigger_id=17955.11.52{}&x=1",
+        'payload={{"trigger_id":"17955.11.52{}","x":1}}',
+        "payload=%7B%22trigger_id%22%3A%2217955.11.52{}%22%2C",
+        "payload=%7B%22trigger_id%22%3A+%2217955.11.52{}%22%2C",
+        'payload={{"trigger_id": "17955.11.52{}", "x": 1}}',
+    ],
+)
+def test_a_trigger_is_masked_in_whatever_it_is_written(text: str) -> None:
+    shown = Masking([]).text(text.format("7e"))
+    assert "527e" not in shown
+    assert "trigger_id" in shown

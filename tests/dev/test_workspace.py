@@ -266,10 +266,12 @@ async def test_what_makes_no_sense_is_answered_in_plain_words(page: Page) -> Non
         assert (what, found, answer["ok"]) == (what, status, False)
         assert answer["error"].endswith(".")
     json_headers = {"Content-Type": "application/json"}
-    for raw in (b"{", b"[]", b"[" * 50_000, b" " * 70_000):
+    half = b'{"channel": "C0OPS", "text": "half \\ud83d"}'
+    for raw in (b"{", b"[]", b"[" * 50_000, b" " * 70_000, half):
         url = f"{page.url}dev/read"
         async with page.session.post(url, data=raw, headers=json_headers) as response:
             assert response.status == 400
+    assert (await page.get("dev/state")).status == 200
 
 
 # Who may come in

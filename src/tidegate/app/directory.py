@@ -172,7 +172,13 @@ class Directory:
                 if self._group_ids:
                     await self._groups.since("all", self._clock.now())
             except SlackError as error:
-                self._journal.note("slack_facts_failed", level="warning", reason=error.code)
+                self._journal.note(
+                    "slack_facts_failed",
+                    level="warning",
+                    reason=error.code,
+                    means="who may do what is not known; until it is, nothing is started",
+                    mend="check slack.api_url, slack.bot_token and the way to Slack",
+                )
             await asyncio.sleep(REFRESH_SECONDS if learnt else 2.0)
 
     async def known_workspace(self) -> Workspace:

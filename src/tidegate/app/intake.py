@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from tidegate.app.directory import AT_HAND_SECONDS, Directory, FactsUnavailableError
 from tidegate.app.errand import Errands
@@ -232,12 +233,13 @@ class Intake:
             trace.reason = f"denied: {decision.reason.value}"
             notice = notices.denied(decision)
             return await self._refused(found, body, trace, arrived, notice)
+        if not isinstance(decision, policy.Allowed):
+            run = structs.replace(run, sure=False)
         draft = Draft(
             run=run,
             state=State.QUEUED if route.confirm is None else State.AWAITING_CONFIRMATION,
             view=self._view(found),
             rate=route.rate,
-            sure=isinstance(decision, policy.Allowed),
         )
         answer = await self._record(draft, trace, arrived, found)
         if self._warm and trace.outcome == "recorded":

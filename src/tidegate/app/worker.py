@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import structs
+
 from tidegate.app import attempt
 from tidegate.app.attempt import Moment
 from tidegate.app.directory import AT_HAND_SECONDS, Directory, FactsUnavailableError
 from tidegate.app.errand import Errands
 from tidegate.app.intake import speaks_for
 from tidegate.core import notices, outcome, policy, request
-from tidegate.core.model import Actor, Change, Leased, Run, RunId, State
+from tidegate.core.model import Actor, AuditEntry, Change, Leased, Run, RunId, State
 from tidegate.core.policy import Reason
 from tidegate.core.routes import Route, Router
 from tidegate.errors import (
@@ -46,6 +48,10 @@ class Pathway:
     stage: bool  # the base path is not passed on to the service
     concurrency: int
     auth: str  # for the log: none, token_file, sigv4
+
+
+def _joins(entry: AuditEntry) -> bool:
+    return entry.event == "joined"
 
 
 class Worker:
@@ -220,6 +226,14 @@ class Worker:
         self._journal.note("denied", run=leased.run.id, action=leased.run.action, reason=reason)
         await self._tell_alone(leased.run, notice)
         await self._finish(leased, Change(state=State.DENIED, reason=reason))
+        await self._tell_who_joined(leased.run)
+
+    async def _tell_who_joined(self, run: Run) -> None:
+        """Others who pressed in the meantime were told that it is under way: it is not."""
+        joined = {entry.actor for entry in await self._store.audit(run_id=run.id) if _joins(entry)}
+        for user_id in joined - {run.user_id}:
+            other = structs.replace(run, user_id=user_id, response_url=None)
+            await self._tell_alone(other, notices.NOT_UNDER_WAY)
 
     async def _join(self, leased: Leased, holder: str) -> None:
         """End a run whose intent another one carries out, which was not certain at its click."""

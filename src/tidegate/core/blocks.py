@@ -281,7 +281,8 @@ def _accepted(block: Block) -> Block:
 
 def _without_pressed(block: Block, runs: Sequence[Run]) -> Block | None:
     """The block without the buttons whose runs still hold their effect; None: nothing is left."""
-    held = [run for run in runs if run.effect_key is not None]
+    # While it is not known whether who pressed may, the button stays for who does.
+    held = [run for run in runs if run.effect_key is not None and run.sure]
     if not held:
         return block
     if block.get("type") == "actions":

@@ -146,6 +146,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     delivery_key: str
     effect_key: str | None = None  # None where there is none, or once it was given back
+    sure: bool = True  # who asks is known to be allowed: the effect key cannot go to another
     repeat: bool = False  # the effect key is given back when the run ends, however it ends
     idempotent: bool
     parent_id: RunId | None = None
@@ -189,7 +190,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     state: State  # where it goes once its request has been answered: queued, or awaiting …
     view: ViewDraft | None = None
     rate: tuple[int, float] | None = None  # count, seconds; per user and action
-    sure: bool = True  # who asks is known to be allowed, so nobody else can claim its effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ SETTLED: Final = "This has been settled in the meantime; the message tells how."
 CONFIRMED: Final = "Thank you. It goes on."
 CANCELLED: Final = "It was called off. Nothing was done."
 TOO_LATE: Final = "It is too late for that; nothing was changed."
+NOT_UNDER_WAY: Final = (
+    "What you pressed is not under way after all: who pressed it before you may not use it. "
+    "Nothing was done. Please press it again."
+)
 NOT_YOURS: Final = "Only the person who asked for it can answer this."
 
 _DENIED: Final = {

@@ -68,7 +68,7 @@ function Lost() {
   if (!lost) return null;
   return html`<p class="bar bar-bad" role="alert">
     Connection to the workspace lost, trying again… If it does not come back, start it again
-    with <code>tidegate dev</code>.
+    with <code>make dev</code> or <code>tidegate dev</code>.
   </p>`;
 }
 

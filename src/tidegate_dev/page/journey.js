@@ -42,6 +42,7 @@ const TONES = {
   failed: "bad",
   refused: "bad",
   denied: "bad",
+  not_delivered: "bad",
   expired: "bad",
   unknown: "odd",
   running: "live",
@@ -70,7 +71,7 @@ const Steps = memo(({ steps }) => {
 function Ack({ step }) {
   const words = {
     done: "the reply is out",
-    failed: "no reply in time",
+    failed: step.details?.status ? "the reply said no" : "Slack got no reply",
   }[step.status];
   return html`<li class=${`ack ack-${step.status === "done" ? "out" : "due"}`}>
     <span>${words ?? "the reply is not out yet"}</span>

@@ -190,7 +190,7 @@ export function follow() {
 
 /** The answer to a POST, or null after the person has been told why there is none. */
 export async function post(path, body) {
-  let problem = "The workspace did not answer. It is asked again as soon as it is back.";
+  let problem = "The workspace did not answer, so nothing was sent. Once it is back, do it again.";
   try {
     const response = await fetch(path, {
       method: "POST",
@@ -199,7 +199,10 @@ export async function post(path, body) {
     });
     problem = `The workspace answered ${response.status}. Try it once more.`;
     const answer = await response.json();
-    if (response.ok && answer.ok) return answer;
+    if (response.ok && answer.ok) {
+      if (state.problem && path !== "/dev/read") update({ problem: "" });
+      return answer;
+    }
     problem = typeof answer.error === "string" ? answer.error : problem;
   } catch {
     // No connection, or an answer that is not JSON: `problem` says which.

@@ -36,6 +36,10 @@ from tidegate.errors import NotAllowedNowError
 #: Why a run ended that was committed after its caller had been refused.
 LATE: Final = "refused_late"
 
+#: How long nobody else is let past who is not known to be allowed: a worker mostly learns it in a
+#: fraction of that.
+UNSURE_SECONDS: Final = 2.0
+
 _NOT_BEGUN: Final = frozenset(
     {State.RECEIVED, State.AWAITING_APPROVAL, State.AWAITING_CONFIRMATION, State.QUEUED}
 )
@@ -126,10 +130,10 @@ def record(tx: Transaction, draft: Draft) -> RecordResult:
         return Duplicate(run_id=None if row is None else row[0])
     held = None
     if run.effect_key is not None and not tx.do(
-        CLAIM_EFFECT, (run.effect_key, run.id, tx.now, run.user_id, draft.sure)
+        CLAIM_EFFECT, (run.effect_key, run.id, tx.now, run.user_id, run.sure)
     ):
         held = tx.one(FIND_EFFECT, (run.effect_key,))
-    if held is not None and (held[-1] or held[-2] == run.user_id):
+    if held is not None and _is_joined(run, held, tx.now):
         return _join(tx, run, held)
     if draft.rate is not None:
         opens = _opens_at(tx, run, *draft.rate)
@@ -188,6 +192,12 @@ def refuse(tx: Transaction, refusal: Refusal) -> bool:
         ),
     )
     return True
+
+
+def _is_joined(run: Run, held: Row, now: float) -> bool:
+    """Whether who holds the effect is sure to, is the same person, or was only just here."""
+    _, at, _, user_id, sure = held
+    return bool(sure) or user_id == run.user_id or now - at < UNSURE_SECONDS
 
 
 def _join(tx: Transaction, run: Run, row: Row) -> Joined:

@@ -41,6 +41,7 @@ RUN_GIVEN: Final = (
     "user_id",
     "channel_id",
     "effect_key",
+    "sure",
     "response_url",
     "created_at",
     "updated_at",
@@ -67,6 +68,7 @@ _GIVEN_VALUES: Final = attrgetter(*RUN_GIVEN)
 _FACT_VALUES: Final = attrgetter(*FACTS)
 _PROGRESS: Final = RUN_COLUMNS.index("progress")
 _STATE: Final = RUN_COLUMNS.index("state")
+_SURE: Final = RUN_COLUMNS.index("sure")
 
 _AUDIT_COLUMNS: Final = tuple(field.name for field in fields(AuditEntry))
 AUDIT_SELECT: Final = ", ".join(_AUDIT_COLUMNS)
@@ -103,14 +105,17 @@ def from_json(text: str) -> Any:
 
 def run_row(run: Run) -> tuple[Any, ...]:
     """Return the values that a new run is inserted with: `RUN_GIVEN`, then `facts`."""
-    id_, action, pathway, _, *others = _GIVEN_VALUES(run)
-    return (id_, action, pathway, State.RECEIVED.value, *others, as_json(_FACT_VALUES(run)))
+    row = list(_GIVEN_VALUES(run))
+    row[_STATE] = State.RECEIVED.value
+    row[_SURE] = 1 if run.sure else 0
+    return (*row, as_json(_FACT_VALUES(run)))
 
 
 def run_from(row: Row) -> Run:
     """Return the run in a row that begins with `RUN_SELECT`."""
     values = dict(zip(RUN_COLUMNS, row, strict=False))
     values["state"] = _STATES[row[_STATE]]
+    values["sure"] = row[_SURE] == 1
     if row[_PROGRESS] is not None:
         values["progress"] = _PROGRESS_DECODER.decode(row[_PROGRESS])
     facts = dict(zip(FACTS, from_json(row[len(RUN_COLUMNS)]), strict=True))

@@ -31,6 +31,7 @@ _FIRST: Final = (
         user_id TEXT NOT NULL,
         channel_id TEXT,
         effect_key TEXT,
+        sure INTEGER NOT NULL,
         response_url TEXT,
         created_at REAL NOT NULL,
         updated_at REAL NOT NULL,

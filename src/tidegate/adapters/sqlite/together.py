@@ -93,7 +93,7 @@ def record_together(
         run, number = draft.run, None
         keys.append((run.delivery_key, run.id, run.user_id, run.action, run.channel_id))
         if run.effect_key is not None:
-            effects.append((run.effect_key, run.id, run.user_id, int(draft.sure)))
+            effects.append((run.effect_key, run.id, run.user_id, int(run.sure)))
         if draft.view is not None:
             number = len(views) + 1
             views.append(_view_row(number, run.team_id, draft.view))

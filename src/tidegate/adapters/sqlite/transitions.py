@@ -20,7 +20,7 @@ _AUDIT: Final = (
 
 _WRITE: Final = (
     "UPDATE runs SET state = ?, updated_at = ?, next_at = ?, started_at = ?, finished_at = ?, "
-    "effect_key = ?, attempts = ?, polls = ?, location = ?, reason = ?, http_status = ?, "
+    "effect_key = ?, sure = ?, attempts = ?, polls = ?, location = ?, reason = ?, http_status = ?, "
     "status_text = ?, message = ?, progress = ?, lease_token = CASE WHEN ? THEN lease_token END, "
     "lease_until = CASE WHEN ? THEN lease_until END WHERE id = ?"
 )
@@ -79,6 +79,7 @@ def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False)
             new.started_at,
             new.finished_at,
             new.effect_key,
+            1 if new.sure else 0,
             new.attempts,
             new.polls,
             new.location,
@@ -131,6 +132,7 @@ def _changed(old: Run, change: Change, now: float) -> Run:
     return structs.replace(
         old,
         state=state,
+        sure=old.sure or state is State.SENDING,
         updated_at=now,
         # what has ended needs no worker, but an unknown may be looked into
         next_at=None if ended and state is not State.UNKNOWN else change.next_at,
