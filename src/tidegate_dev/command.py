@@ -134,10 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fault",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         choices=FAULTS,
         metavar="NAME",
-        help=f"begin with a fault: {', '.join(FAULTS)}; may be given several times",
+        help=f"begin with faults: {', '.join(FAULTS)}",
     )
     return parser

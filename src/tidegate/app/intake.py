@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from msgspec import structs
 
 from tidegate.app.directory import AT_HAND_SECONDS, Directory, FactsUnavailableError
 from tidegate.app.errand import Errands
@@ -214,27 +213,26 @@ class Intake:
             return await self._refused(found, body, trace, arrived, notices.RETIRED)
         try:
             values = params.extract(route.params, found)
-            run = self._run(route, found, values, body, now)
+            decision = policy.decide(
+                route.rules,
+                user_id=found.actor.user_id,
+                channel_id=found.channel_id,
+                params=values,
+                facts=self._directory.at_hand(found.actor, found.channel_id),
+            )
+            if isinstance(decision, policy.Denied):
+                trace.reason = f"denied: {decision.reason.value}"
+                notice = notices.denied(decision)
+                return await self._refused(found, body, trace, arrived, notice)
+            sure = isinstance(decision, policy.Allowed)
+            run = self._run(route, found, values, body, now, sure=sure)
             request.refuse_steps(route, run)
         except ParamsError as error:
             trace.reason = "invalid params"
             usage = params.usage(route.params, found)
             notice = notices.invalid(error.notice, usage=usage)
             return await self._refused(found, body, trace, arrived, notice, route, error.field)
-        decision = policy.decide(
-            route.rules,
-            user_id=found.actor.user_id,
-            channel_id=found.channel_id,
-            params=values,
-            facts=self._directory.at_hand(found.actor, found.channel_id),
-        )
         self._lap(trace, "decide_ms", arrived)
-        if isinstance(decision, policy.Denied):
-            trace.reason = f"denied: {decision.reason.value}"
-            notice = notices.denied(decision)
-            return await self._refused(found, body, trace, arrived, notice)
-        if not isinstance(decision, policy.Allowed):
-            run = structs.replace(run, sure=False)
         draft = Draft(
             run=run,
             state=State.QUEUED if route.confirm is None else State.AWAITING_CONFIRMATION,
@@ -268,7 +266,14 @@ class Intake:
                 return self._noticed(found, trace, notices.SLOW_DOWN.format(wait=wait))
 
     def _run(
-        self, route: Route, found: Interaction, values: Mapping[str, Any], body: bytes, now: float
+        self,
+        route: Route,
+        found: Interaction,
+        values: Mapping[str, Any],
+        body: bytes,
+        now: float,
+        *,
+        sure: bool,
     ) -> Run:
         place = found.team_id or found.enterprise_id or ""
         return Run(
@@ -292,6 +297,7 @@ class Intake:
             params=values,
             delivery_key=keys.delivery_key(found, body),
             effect_key=keys.effect_key(found),
+            sure=sure,
             repeat=route.repeat,
             idempotent=route.idempotent,
             response_url=_bounded_url(found.response_url),

@@ -171,12 +171,17 @@ class _Gone:
 
 
 _CLOSE: Final = (b"connection", b"close")
+_READ: Final = frozenset(
+    {b"content-length", b"content-type", b"x-slack-request-timestamp", b"x-slack-signature"}
+)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Return the headers by lower-case name; of a repeated one the last."""
+    """Return the headers that matter, by lower-case name; of a repeated one the last."""
     return {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in _READ
     }
 
 

@@ -7,6 +7,7 @@ what happens to a run afterwards to the loop. So the two need no lock between th
 
 import asyncio
 import contextlib
+import math
 import queue
 import sqlite3
 import threading
@@ -119,6 +120,9 @@ class Writer:
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Ticket | _Received | None] = queue.SimpleQueue()
+        self._limited: set[_Ticket] = set()  # whose callers wait only so long
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = math.inf
         self._gathered: list[_Ticket] = []
         self._tickets: list[_Ticket] = []
         self._received = _Received()
@@ -156,14 +160,16 @@ class Writer:
         end = time.monotonic() + seconds
         ticket = _Ticket(operation, future, end, answer_by=end)
         self._submit(ticket)
-        timer = self._loop.call_later(seconds, _refuse, ticket)
+        self._limited.add(ticket)
+        if end < self._wakes_at:
+            self._wake_at(end)
         try:
             return await future
         except asyncio.CancelledError:
             self._leave(ticket)
             raise
         finally:
-            timer.cancel()
+            self._limited.discard(ticket)
 
     async def close(self) -> None:
         """Finish what waits, end the thread and close the connection."""
@@ -173,6 +179,8 @@ class Writer:
                 await self.do(_nothing, patience=_CLOSE_SECONDS)
             self._closed = True
             self._queue.put(None)
+        if self._timer is not None:
+            self._timer.cancel()
         await asyncio.to_thread(self._thread.join)
 
     def _submit(self, ticket: _Ticket) -> None:
@@ -195,6 +203,22 @@ class Writer:
         gathered, self._gathered = self._gathered, []
         for ticket in gathered:
             self._queue.put(ticket)
+
+    def _wake_at(self, when: float) -> None:
+        """Look at *when* for callers whose time is up. One timer for all: there are many."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = when
+        self._timer = self._loop.call_later(max(0.0, when - time.monotonic()), self._refuse_late)
+
+    def _refuse_late(self) -> None:
+        self._timer, self._wakes_at = None, math.inf
+        now = time.monotonic()
+        for ticket in self._limited:
+            if ticket.deadline <= now:
+                _refuse(ticket)
+        if ends := [ticket.deadline for ticket in self._limited if not ticket.gone]:
+            self._wake_at(min(ends))
 
     def _leave(self, ticket: _Ticket) -> None:
         """A caller was cancelled: before it was told, or with the answer on its way."""
