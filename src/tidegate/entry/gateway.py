@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -25,9 +24,6 @@ from tidegate.errors import ConfigError, Problem, StoreError
 KEEP_ALIVE_SECONDS: Final = 75  # longer than a load balancer keeps its side open
 TELLING_SHARE: Final = 0.2  # of the drain time, for the last messages
 BACKLOG: Final = 2048
-#: How long the event loop may keep the interpreter's lock from the store's thread, which needs it
-#: only for moments: with Python's 5 ms one of the two would often wait for the other.
-SWITCH_SECONDS: Final = 0.0005
 
 
 class Listener(uvicorn.Server):
@@ -203,7 +199,6 @@ def run(configuration: Configuration, *, listen: bool, work: bool) -> int:
         ConfigError: It cannot start as configured.
         StoreError: The store cannot be opened.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(configuration, listen=listen, work=work))
 
