@@ -299,19 +299,20 @@ async def test_a_full_disk_fails_what_does_not_fit_and_the_store_goes_on_when_th
 
 
 class Stumbling:
-    """A connection whose COMMIT fails once: before or after it has happened."""
+    """A connection that fails at what commits, so many times: before or after it has happened."""
 
-    def __init__(self, connection: sqlite3.Connection, *, after: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, after: bool, times: int) -> None:
         self._connection = connection
         self._after = after
-        self._failed = False
+        self._times = times
 
     def execute(self, sql: str, values: Any = ()) -> Any:
-        if sql != "COMMIT" or self._failed:
+        commits = sql == "COMMIT" or (not self._connection.in_transaction and "INSERT" in sql)
+        if not commits or not self._times:
             return self._connection.execute(sql, values)
-        self._failed = True
+        self._times -= 1
         if self._after:
-            self._connection.execute(sql)
+            self._connection.execute(sql, values)
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
         raise error
@@ -325,7 +326,8 @@ async def test_a_run_whose_commit_failed_never_acts_even_if_it_is_found_later(
     store: SqliteStore, clock: StillClock, after: bool
 ) -> None:
     await store.probe()
-    store._writer._connection = Stumbling(store._writer._connection, after=after)  # type: ignore[assignment]
+    stumbling = Stumbling(store._writer._connection, after=after, times=2)
+    store._writer._connection = stumbling  # type: ignore[assignment]
     draft = a_draft(clock)
     with pytest.raises(StoreError, match="could not be read or written"):
         await store.record(draft, within=5)
@@ -333,6 +335,21 @@ async def test_a_run_whose_commit_failed_never_acts_even_if_it_is_found_later(
     run = await store.run(draft.run.id)
     assert (run is not None and run.state is State.EXPIRED) if after else run is None
     assert await store.lease(slots={"cluster": 9}, polls=0, seconds=9) == ()
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_run_that_is_recorded_at_the_second_try_is_one_run_and_goes_on(
+    store: SqliteStore, clock: StillClock, after: bool
+) -> None:
+    await store.probe()
+    stumbling = Stumbling(store._writer._connection, after=after, times=1)
+    store._writer._connection = stumbling  # type: ignore[assignment]
+    draft = a_draft(clock)
+    assert await store.record(draft, within=5) == Recorded(run_id=draft.run.id)
+    await store.probe()
+    [leased] = await store.lease(slots={"cluster": 9}, polls=0, seconds=9)
+    assert leased.run.id == draft.run.id
+    assert len(await store.runs(RunFilter())) == 1
 
 
 async def test_an_operation_with_a_bug_fails_alone_and_leaves_nothing(

@@ -127,6 +127,8 @@ def record(tx: Transaction, draft: Draft) -> RecordResult:
         raise NotAllowedNowError(f"a run that is received cannot become {draft.state}")
     if not tx.do(CLAIM_DELIVERY, (run.delivery_key, run.id, tx.now)):
         row = tx.one(FIND_DELIVERY, (run.delivery_key,))
+        if row is not None and row[0] == run.id:
+            return Recorded(run_id=run.id)  # of a try that was thought to have failed
         return Duplicate(run_id=None if row is None else row[0])
     held = None
     if run.effect_key is not None and not tx.do(

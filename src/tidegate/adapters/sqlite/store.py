@@ -98,6 +98,7 @@ class SqliteStore:
         """
         connection = await asyncio.to_thread(schema.prepare, path)
         together.prepare(connection)
+        connection.execute("PRAGMA busy_timeout = 0").fetchall()  # the writer waits by itself
         reading = await asyncio.to_thread(schema.reading, path)
         writer = Writer(
             connection,

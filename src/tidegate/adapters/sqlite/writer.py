@@ -33,6 +33,7 @@ MAX_WAITING: Final = 10_000
 HAND_OVER: Final = 16  # operations that are gathered before the thread is given them
 _LINGER_SECONDS: Final = 0.0005  # that follow-ups may wait for a request to share a commit with
 _CLOSE_SECONDS: Final = 2.0  # that closing waits for the lock
+_LOCK_SECONDS: Final = 0.002  # before another process's lock is looked at again
 _RETRY_SECONDS: Final = 0.25  # before follow-ups are tried again after a failure
 
 
@@ -299,6 +300,8 @@ class Writer:
         tickets, received = self._tickets, self._received
         if not tickets and not received:
             return
+        if self._transact_in_one(tickets, received):
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(self._connection, self._clock.now(), self._clock)
         if received.refused:
@@ -309,6 +312,32 @@ class Writer:
             self._connection.execute("ROLLBACK")
             return
         self._connection.execute("COMMIT")
+        self._done(tickets, transaction)
+
+    def _transact_in_one(self, tickets: list[_Ticket], received: _Received) -> bool:
+        """Carry everything out by one statement that is a transaction of its own, if it can be.
+
+        Beginning, inserting and committing one by one would have this thread wait for the
+        interpreter's lock in between, while the event loop is busy. Nothing waits for the file's
+        lock in here: whoever has gone by the time it is free must be left out.
+        """
+        alike = all(isinstance(t.operation, self._alike) and not t.fenced for t in tickets)
+        if not alike or received.refused:
+            return False
+        transaction = Transaction(self._connection, self._clock.now(), self._clock)
+        operations = [ticket.operation for ticket in tickets]
+        results = None
+        with contextlib.suppress(Exception):  # whose fault it is shows when each goes alone
+            results = self._together(transaction, operations, received.answered)
+        if results is None:
+            self._roll_back()
+            return False
+        for ticket, result in zip(tickets, results, strict=True):
+            ticket.result, ticket.error = result, None
+        self._done(tickets, transaction)
+        return True
+
+    def _done(self, tickets: list[_Ticket], transaction: Transaction) -> None:
         self.commits += 1
         self._tickets, self._received = [], _Received()
         self._committed(tickets, transaction.stirred)
@@ -377,6 +406,7 @@ class Writer:
         """Wait on if only the lock is missing and there is time; else fail what was taken."""
         if is_busy(error) and not self._stopping:
             now = time.monotonic()
+            time.sleep(_LOCK_SECONDS)
             late = [ticket for ticket in self._tickets if ticket.deadline <= now]
             self._tickets = [ticket for ticket in self._tickets if ticket.deadline > now]
         else:
