@@ -1,0 +1,9 @@
+"""S3's side: buckets that are folders on disk, behind S3's protocol on loopback."""
+
+from tidegate_dev.objects.access import AccessKey
+from tidegate_dev.objects.changes import ObjectChange
+from tidegate_dev.objects.far_end import S3FarEnd
+from tidegate_dev.objects.faults import S3Faults
+from tidegate_dev.objects.seed import write_seed
+
+__all__ = ["AccessKey", "ObjectChange", "S3FarEnd", "S3Faults", "write_seed"]
