@@ -4,7 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tidegate_dev.slack import blocks as block_kit
 from tidegate_dev.slack.deliveries import Delivery
+from tidegate_dev.slack.far_end import SlackFarEnd
+from tidegate_dev.slack.files import File
 from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.people import User
 from tidegate_dev.slack.state import Workspace
@@ -14,13 +17,15 @@ Json = dict[str, Any]
 _GROUP: Final = re.compile(r"<!subteam\^([A-Z0-9]+)>")
 
 
-def message(workspace: Workspace, found: Message) -> Json:
-    """Return a message; user groups in it have their names, as Slack's own client adds them."""
+def message(slack: SlackFarEnd, found: Message) -> Json:
+    """Return a message with what its text and its images stand for, as Slack's client adds it."""
+    workspace = slack.workspace
     body: Json = {
         "ts": found.ts,
         "channel": found.channel,
         "text": _with_names(workspace, found.text),
-        "blocks": _with_names(workspace, found.blocks),
+        "blocks": _with_pictures(slack, _with_names(workspace, found.blocks)),
+        "files": [file(slack, carried) for carried in found.files],
         "edited": found.edited is not None,
         "thread_ts": found.thread_ts,
         "ephemeral_for": found.ephemeral_for,
@@ -29,6 +34,31 @@ def message(workspace: Workspace, found: Message) -> Json:
     if found.bot_id is not None:
         return {**body, "bot_id": found.bot_id}
     return {**body, "user": found.user}
+
+
+def file(slack: SlackFarEnd, found: File) -> Json:
+    """Return a file; only those in *seen_by* get it from its addresses."""
+    known = found.known_type
+    width, height = known.size if known and known.size else (None, None)
+    return {
+        "id": found.id,
+        "name": found.name,
+        "title": found.title or found.name,
+        "size": found.size,
+        "mimetype": known.mimetype if known else "",
+        "type": known.pretty if known else "",
+        "alt_text": found.alt_text,
+        "is_picture": found.is_picture,
+        "width": width,
+        "height": height,
+        "src": found.place,
+        "download": found.download_place,
+        "seen_by": [
+            user.id
+            for user in slack.workspace.users.values()
+            if not user.is_bot and slack.files.can_see(found, user.id)
+        ],
+    }
 
 
 def delivery(found: Delivery) -> Json:
@@ -87,11 +117,11 @@ def channels(workspace: Workspace) -> list[Json]:
     ]
 
 
-def messages(workspace: Workspace) -> dict[str, list[Json]]:
+def messages(slack: SlackFarEnd) -> dict[str, list[Json]]:
     """Return every channel's messages in order."""
     return {
-        channel: [message(workspace, found) for found in workspace.shown(channel)]
-        for channel in workspace.channels
+        channel: [message(slack, found) for found in slack.workspace.shown(channel)]
+        for channel in slack.workspace.channels
     }
 
 
@@ -142,8 +172,27 @@ def _with_names(workspace: Workspace, value: Any) -> Any:
     if isinstance(value, list):
         return [_with_names(workspace, item) for item in value]
     if isinstance(value, dict):
-        return {name: _with_names(workspace, item) for name, item in value.items()}
+        named_too = {name: _with_names(workspace, item) for name, item in value.items()}
+        group = workspace.groups.get(str(value.get("usergroup_id")))
+        return named_too if group is None else {**named_too, "handle": group.handle}
     return value
+
+
+def _with_pictures(slack: SlackFarEnd, blocks: list[Json]) -> list[Json]:
+    """Return *blocks*, every image in them with the place at which a browser gets it."""
+    for part, _ in block_kit.images(blocks):
+        if "slack_file" in part:
+            found = slack.pictures.slack_file(part["slack_file"])
+            if found is not None and found.is_picture:
+                shown = file(slack, found)
+                part["picture"] = {name: shown[name] for name in ("src", "width", "height")}
+        elif part["image_url"].startswith(("http://", "https://")):
+            part["picture"] = {
+                "src": slack.pictures.place(part["image_url"]),
+                "width": part.get("image_width"),
+                "height": part.get("image_height"),
+            }
+    return blocks
 
 
 def _role(workspace: Workspace, user: User) -> str:

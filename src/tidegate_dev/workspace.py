@@ -71,7 +71,7 @@ class DevWorkspace:
         )
         self.edge = self._edge()
         self._switches = self._switchboard()
-        self._me = user
+        self._me = self.slack.viewer = user
         self._first_faults = faults
         self._environment = environment
         self._gateway_command = gateway_command
@@ -180,6 +180,7 @@ class DevWorkspace:
         if self._gateway is not None:
             await self._gateway.stop()
         await self.slack.close_deliveries()
+        self.slack.files.close()
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
         await self.edge.aclose()
         self.cluster.close()
@@ -201,7 +202,7 @@ class DevWorkspace:
             "users": view.people(workspace),
             "bots": view.bots(workspace),
             "channels": view.channels(workspace),
-            "messages": view.messages(workspace),
+            "messages": view.messages(self.slack),
             "commands": workspace.commands,
             "deliveries": [view.delivery(delivery) for delivery in recent],
             "journeys": [journey.as_json() for journey in self.journeys.latest()],
@@ -261,7 +262,7 @@ class DevWorkspace:
         found = self.slack.workspace.users.get(user)
         if found is None or found.is_bot:
             raise NotThereError(f"There is nobody called {user[:40]} here.")
-        self._me = user
+        self._me = self.slack.viewer = user
         self.hub.tell("user", {"me": user})
 
     def read(self, channel: str) -> None:
@@ -317,7 +318,7 @@ class DevWorkspace:
         match change.kind:
             case "message":
                 if isinstance(subject, Message):
-                    shown = view.message(self.slack.workspace, subject)
+                    shown = view.message(self.slack, subject)
                     self.hub.tell("message", {"channel": change.channel, "message": shown})
             case "message_deleted":
                 self.hub.tell("message_deleted", {"channel": change.channel, "ts": change.ts})
@@ -328,7 +329,7 @@ class DevWorkspace:
             case "call":
                 if isinstance(subject, ApiCall):
                     self._called(subject)
-            case "user" | "read":
+            case "file" | "user" | "read":
                 pass
 
     def _called(self, call: ApiCall) -> None:

@@ -67,6 +67,34 @@ def message(ts: str, *blocks: Json, channel: str = "C0OPS", **more: Any) -> Json
     return {**fields, **more}
 
 
+def file(name: str, kind: str, size: int, **more: Any) -> Json:
+    fields = {
+        "id": f"F0{name.upper()}",
+        "name": name,
+        "title": name,
+        "size": size,
+        "mimetype": "",
+        "type": kind,
+        "alt_text": "",
+        "is_picture": False,
+        "width": None,
+        "height": None,
+        "src": f"/files/F0/{name}",
+        "download": f"/files/F0/download/{name}",
+        "seen_by": ["U0ADA", "U0GRACE"],
+    }
+    return {**fields, **more}
+
+
+def picture_file(name: str, width: int, height: int, **more: Any) -> Json:
+    return file(name, "PNG", 48_211, is_picture=True, width=width, height=height, **more)
+
+
+def image(src: str, alt_text: str, width: int | None, height: int | None, **more: Any) -> Json:
+    picture = {"src": src, "width": width, "height": height}
+    return {"type": "image", "alt_text": alt_text, "picture": picture, **more}
+
+
 def said(ts: str, user: str, text: str, channel: str = "C0OPS", **more: Any) -> Json:
     return message(ts, channel=channel, text=text, user=user, bot_id=None, **more)
 
@@ -253,6 +281,7 @@ class Workspace:
         self.asked: queue.Queue[tuple[str, Json]] = queue.Queue()
         self.answers: dict[str, tuple[int, Json]] = {}
         self.journeys: dict[str, Json] = {}
+        self.pictures: dict[str, bytes] = {}
         self.refuses_streams = False
         self._seq = 0
         self._streams: list[queue.Queue[bytes | None]] = []
@@ -325,6 +354,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/dev/journey/"):
             found = self.workspace.journeys.get(path.rsplit("/", 1)[1])
             self._send(200 if found else 404, "application/json", json.dumps(found).encode())
+        elif path in self.workspace.pictures:
+            self._send(200, "image/png", self.workspace.pictures[path])
         else:
             self._file("index.html" if path == "/" else path.removeprefix("/page/"))
 

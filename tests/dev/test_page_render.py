@@ -19,6 +19,7 @@ from playwright.sync_api import (
 from tests.chromium import ARGUMENTS
 from tests.dev import page_workspace as scene
 from tests.dev.page_workspace import Json, Workspace
+from tests.dev.pictures import png
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -259,6 +260,146 @@ def test_mrkdwn_is_drawn_as_slack_draws_it(page: Page, workspace: Workspace) -> 
         "href", "https://example.com/b"
     )
     expect(message).to_contain_text("a & b")
+
+
+def test_rich_text_shows_its_styles_and_who_is_meant(page: Page, workspace: Workspace) -> None:
+    runs = [
+        {"type": "text", "text": "all of it", "style": {"bold": True, "italic": True}},
+        {"type": "text", "text": "kubectl", "style": {"code": True}},
+        {"type": "usergroup", "usergroup_id": "S0SRE", "handle": "sre"},
+        {"type": "broadcast", "range": "here"},
+    ]
+    items = [
+        {"type": "rich_text_section", "elements": [{"type": "text", "text": word}]}
+        for word in ("third", "fourth")
+    ]
+    ordered = {"type": "rich_text_list", "style": "ordered", "offset": 2, "elements": items}
+    sections = [{"type": "rich_text_section", "elements": runs}, ordered]
+    message = show(page, workspace, {"type": "rich_text", "elements": sections})
+    expect(message.locator("strong em")).to_have_text("all of it")
+    expect(message.locator("code")).to_have_text("kubectl")
+    expect(message.locator(".mention")).to_have_text(["@sre", "@here"])
+    expect(message.locator("ol")).to_have_attribute("start", "3")
+
+
+# --- files and pictures -----------------------------------------------------------------------
+
+
+def test_a_file_is_a_card_with_its_name_its_size_and_a_download(
+    page: Page, workspace: Workspace
+) -> None:
+    files = [
+        scene.file("deploys.csv", "CSV", 1536, title="Deploys of June"),
+        scene.file("report.pdf", "PDF", 3_400_000),
+        scene.file("empty.log", "", 1),
+    ]
+    message = show(page, workspace, text="The *numbers*", files=files)
+    expect(message.locator("strong")).to_have_text("numbers")
+    card = message.get_by_role("group", name="Deploys of June")
+    expect(card).to_contain_text("CSV · 1.5 KB")
+    download = card.get_by_role("link", name="Download Deploys of June")
+    expect(download).to_have_attribute("href", "/files/F0/download/deploys.csv")
+    expect(download).to_have_attribute("download", "deploys.csv")
+    expect(message.get_by_role("group", name="report.pdf")).to_contain_text("PDF · 3.2 MB")
+    expect(message.get_by_role("group", name="empty.log")).to_contain_text("File · 1 byte")
+    page.get_by_role("region", name="Messages in #ops").focus()
+    page.keyboard.press("Tab")
+    expect(download).to_be_focused()
+
+
+def test_a_picture_file_is_shown_with_its_description_and_opens_in_full(
+    page: Page, workspace: Workspace
+) -> None:
+    workspace.pictures["/files/F0/cpu.png"] = png(800, 400)
+    files = [scene.picture_file("cpu.png", 800, 400, title="CPU", alt_text="a line that falls")]
+    message = show(page, workspace, files=files)
+    figure = message.get_by_role("figure", name="CPU")
+    expect(figure).to_contain_text("47 KB")
+    expect(figure.get_by_role("link", name="Download CPU")).to_be_visible()
+    picture = figure.get_by_role("img", name="a line that falls")
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("(e) => [e.naturalWidth, e.clientWidth]") == [800, 384]
+    whole = figure.get_by_role("link", name="a line that falls (opens in full)")
+    with page.expect_popup() as opened:
+        whole.press("Enter")
+    opened.value.wait_for_url(f"{workspace.url}files/F0/cpu.png")
+    opened.value.close()
+
+
+def test_a_file_is_only_for_those_who_are_where_it_was_shared(
+    page: Page, workspace: Workspace
+) -> None:
+    files = [scene.file("plan.pdf", "PDF", 10, seen_by=["U0GRACE"])]
+    message = show(page, workspace, text="The plan", files=files)
+    expect(message).to_contain_text("A file for the members of this channel.")
+    expect(message).not_to_contain_text("plan.pdf")
+    workspace.emit("user", me="U0GRACE")
+    expect(message.get_by_role("link", name="Download plan.pdf")).to_be_visible()
+
+
+def test_hostile_file_names_stay_text(page: Page, workspace: Workspace) -> None:
+    named = scene.file(HOSTILE, HOSTILE, 5)
+    message = show(page, workspace, text="x", files=[named, scene.file("a.pdf", "PDF", 7)])
+    expect(message.get_by_role("group", name=HOSTILE)).to_be_visible()
+    assert message.locator("script, img[src=x]").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_picture_has_its_room_before_it_comes(page: Page, workspace: Workspace) -> None:
+    tall = scene.image("/proxy/never", "tall", 300, 3000)
+    wide = scene.image("/proxy/never", "wide", 3000, 300)
+    small = scene.image("/proxy/never", "small", 40, 30)
+    blocks = [tall, scene.section("between"), wide, scene.section("after"), small]
+    page.route("**/proxy/never", lambda _: None)  # never answered
+    message = show(page, workspace, *blocks)
+    boxes = "(all) => all.map((e) => [e.width, e.height])"
+    assert message.locator("img.picture").evaluate_all(boxes) == [[35, 352], [384, 38], [40, 30]]
+    page.unroute_all()
+
+
+def test_pictures_that_follow_each_other_stand_in_a_grid(page: Page, workspace: Workspace) -> None:
+    sizes = [(800, 400), (300, 900), (640, 480), (64, 64)]
+    for number, size in enumerate(sizes):
+        workspace.pictures[f"/proxy/{number}"] = png(*size)
+    blocks = [
+        scene.image(f"/proxy/{n}", f"no {n}", *size, title=scene.plain(f"{n}.png"))
+        for n, size in enumerate(sizes)
+    ]
+    message = show(page, workspace, scene.section("Four"), *blocks, scene.section("one"), blocks[0])
+    expect(message.locator(".gallery")).to_have_count(1)
+    pictures = message.locator(".gallery").get_by_role("img")
+    expect(pictures).to_have_count(4)
+    corners = "(all) => all.map((e) => e.getBoundingClientRect().toJSON())"
+    boxes = pictures.evaluate_all(corners)
+    assert len({(round(box["width"]), round(box["height"])) for box in boxes}) == 1
+    assert round(boxes[0]["y"]) == round(boxes[1]["y"])
+    assert boxes[0]["bottom"] < boxes[-1]["y"], "more than one row"
+
+
+def test_a_picture_that_the_proxy_lost_leaves_its_description(
+    page: Page, workspace: Workspace
+) -> None:
+    message = show(page, workspace, scene.image("/proxy/gone", "the graph", 40, 30))
+    expect(message).to_contain_text("This picture cannot be shown. the graph")
+
+
+def test_a_button_with_an_address_opens_it_and_tells_the_app(
+    page: Page, workspace: Workspace
+) -> None:
+    target = f"{workspace.url}page/mark.svg"
+    link = scene.button("Open report", "open", url=target)
+    asks = scene.button("Open secret", "secret", url=target, confirm=scene.CONFIRM)
+    message = show(page, workspace, {"type": "actions", "block_id": "a", "elements": [link, asks]})
+    with page.context.expect_page() as opened:
+        message.get_by_role("button", name="Open report", exact=True).press("Enter")
+    opened.value.wait_for_url(target)
+    opened.value.close()
+    assert workspace.next_request("/dev/click")["action_id"] == "open"
+    message.get_by_role("button", name="Open secret", exact=True).click()
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Yes, deploy").click()
+    opened.value.close()
+    assert workspace.next_request("/dev/click")["action_id"] == "secret"
 
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
@@ -825,6 +966,19 @@ def busy_state() -> Json:
             replies=[scene.said(scene.ts(90), "U0GUEST", "> thanks", thread_ts=scene.ts(80))],
         ),
     ]
+    state["messages"]["C0OPS"].append(
+        scene.message(
+            scene.ts(100),
+            scene.image("/proxy/1", "one", 400, 300, title=scene.plain("one.png " + "long" * 20)),
+            scene.image("/proxy/2", "two", 300, 900),
+            scene.section("More", accessory=scene.button("Open", "o", url="https://example.com")),
+            files=[
+                scene.file("a-name-without-any-space-" * 5 + ".csv", "CSV", 1536),
+                scene.picture_file("cpu.png", 800, 400),
+                scene.file("secret.pdf", "PDF", 10, seen_by=[]),
+            ],
+        )
+    )
     note = "Operation timed out. Apps need to respond within three seconds."
     state["deliveries"] = [scene.delivery("timeout", note=note)]
     failed = scene.journey("J0", "failed", title="Deploy · web → production · with a long title")

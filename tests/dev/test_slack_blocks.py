@@ -32,6 +32,18 @@ def menu(*options: Any) -> dict[str, Any]:
     return {"type": "static_select", "action_id": "s", "options": list(options)}
 
 
+def rich(*parts: Any) -> dict[str, Any]:
+    return {"type": "rich_text", "elements": list(parts)}
+
+
+def run(**fields: Any) -> dict[str, Any]:
+    return {"type": "text", "text": "x", **fields}
+
+
+def section(*runs: Any) -> dict[str, Any]:
+    return {"type": "rich_text_section", "elements": list(runs)}
+
+
 GOOD = [
     {"type": "header", "text": plain("A title")},
     {"type": "section", "text": text("*hello*"), "accessory": button(style="danger")},
@@ -53,7 +65,22 @@ GOOD = [
         "label": plain(),
         "element": {"type": "plain_text_input", "action_id": "i", "max_length": 10},
     },
+    {"type": "image", "slack_file": {"url": "https://example.com/F1/a.png"}, "alt_text": "a"},
     {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": []}]},
+    rich(
+        section(
+            run(text="bold", style={"bold": True, "italic": True, "code": True}),
+            {"type": "link", "url": "https://example.com", "text": "here"},
+            {"type": "emoji", "name": "tada"},
+            {"type": "user", "user_id": "U0ADA"},
+            {"type": "usergroup", "usergroup_id": "S0SRE"},
+            {"type": "channel", "channel_id": "C0OPS"},
+            {"type": "broadcast", "range": "here"},
+        ),
+        {"type": "rich_text_list", "style": "ordered", "indent": 1, "elements": [section(run())]},
+        {"type": "rich_text_quote", "elements": [run()]},
+        {"type": "rich_text_preformatted", "elements": [run()]},
+    ),
     {"type": "markdown", "text": "**x**"},
 ]
 
@@ -155,6 +182,61 @@ BAD = {
         "label": plain(),
         "element": button(),
     },
+    "must provide exactly one of id or url [json-pointer:/blocks/0/slack_file]": {
+        "type": "image",
+        "slack_file": {"id": "F0123456789", "url": "https://example.com/a.png"},
+        "alt_text": "a",
+    },
+    "must match the pattern ^F[A-Z0-9]{8,}$ [json-pointer:/blocks/0/slack_file/id]": {
+        "type": "image",
+        "slack_file": {"id": "F12"},
+        "alt_text": "a",
+    },
+    "must be less than 3001 characters [json-pointer:/blocks/0/image_url]": {
+        "type": "image",
+        "image_url": "https://example.com/" + "a" * 2981,
+        "alt_text": "a",
+    },
+    "must be less than 2001 characters [json-pointer:/blocks/0/alt_text]": {
+        "type": "image",
+        "image_url": "u",
+        "alt_text": "a" * 2001,
+    },
+    "unsupported type: mrkdwn [json-pointer:/blocks/0/title/type]": {
+        "type": "image",
+        "image_url": "u",
+        "alt_text": "a",
+        "title": text(),
+    },
+    "missing required field: elements [json-pointer:/blocks/0]": {"type": "rich_text"},
+    "unsupported type: rich [json-pointer:/blocks/0/elements/0/type]": rich({"type": "rich"}),
+    "unsupported type: image [json-pointer:/blocks/0/elements/0/elements/0/type]": rich(
+        section({"type": "image"})
+    ),
+    "missing required field: url [json-pointer:/blocks/0/elements/0/elements/0]": rich(
+        section({"type": "link"})
+    ),
+    "unsupported style: loud [json-pointer:/blocks/0/elements/0/elements/0/style/loud]": rich(
+        section(run(style={"loud": True}))
+    ),
+    "must be a boolean [json-pointer:/blocks/0/elements/0/elements/0/style/bold]": rich(
+        section(run(style={"bold": "yes"}))
+    ),
+    "must be one of here, channel, everyone [json-pointer:/blocks/0/elements/0/elements/0/range]": (
+        rich(section({"type": "broadcast", "range": "all"}))
+    ),
+    "missing required field: style [json-pointer:/blocks/0/elements/0]": rich(
+        {"type": "rich_text_list", "elements": [section()]}
+    ),
+    "unsupported type: text [json-pointer:/blocks/0/elements/0/elements/0/type]": rich(
+        {"type": "rich_text_list", "style": "bullet", "elements": [run()]}
+    ),
+    "must be between 0 and 8 [json-pointer:/blocks/0/elements/0/indent]": rich(
+        {"type": "rich_text_list", "style": "bullet", "indent": 9, "elements": [section()]}
+    ),
+    "unsupported type: emoji [json-pointer:/blocks/0/elements/0/elements/0/type]": rich(
+        {"type": "rich_text_preformatted", "elements": [{"type": "emoji", "name": "tada"}]}
+    ),
     "unsupported type: nope [json-pointer:/blocks/0/type]": {"type": "nope"},
     "unsupported type: ['section'] [json-pointer:/blocks/0/type]": {"type": ["section"]},
     "must be less than 256 characters [json-pointer:/blocks/0/block_id]": {

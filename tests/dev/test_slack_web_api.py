@@ -287,6 +287,32 @@ async def test_people_groups_and_channels_can_be_looked_up(call: Client) -> None
     assert "U0ADA" in (await call("conversations.members", channel="C0OPS"))["members"]
 
 
+async def test_the_channels_that_the_list_gives_are_those_that_info_knows(
+    slack: SlackFarEnd, call: Client
+) -> None:
+    slack.add_channel("C0PRIVATE", is_private=True)
+    slack.add_channel("C0HIDDEN", is_private=True, members={"U0ADA"})
+    slack.add_channel("C0OLD", is_archived=True)
+    kinds = {"types": "public_channel,private_channel", "limit": 2}
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while cursor != "":
+        page = await call("conversations.list", **kinds, cursor=cursor)
+        assert len(page["channels"]) <= 2
+        found += page["channels"]
+        cursor = page["response_metadata"]["next_cursor"]
+    ids = ["C0OPS", "C0REPORTS", "C0INCIDENTS", "C0PRIVATE", "C0OLD"]
+    assert [channel["id"] for channel in found] == ids
+    for channel in found:
+        info = await call("conversations.info", channel=channel["id"], include_num_members=True)
+        assert info["channel"] == channel
+    active = await call("conversations.list", exclude_archived=True)
+    assert [channel["id"] for channel in active["channels"]] == ids[:3]
+    slack.workspace.scopes.discard("groups:read")
+    refused = await call("conversations.list", **kinds)
+    assert (refused["error"], refused["needed"]) == ("missing_scope", "groups:read")
+
+
 async def test_a_permalink_leads_to_the_message(slack: SlackFarEnd, call: Client) -> None:
     ts = slack.post_as_bot("C0OPS", "x")
     answer = await call("chat.getPermalink", channel="C0OPS", message_ts=ts)

@@ -1,9 +1,10 @@
 // Block Kit as Slack lays it out. Blocks come from apps and carry whatever those were given: every
 // value is taken as text, every address is checked, and a block of an unknown kind says so.
-import { html, keyed, list, memo, safeLink, text, useState } from "./dom.js";
+import { html, keyed, list, memo, safeLink, text } from "./dom.js";
 import { Element } from "./elements.js";
 import { withEmoji, emoji } from "./emoji.js";
 import { Link, Mention, TextObject, nameOf, plain } from "./mrkdwn.js";
+import { Picture } from "./pictures.js";
 
 function Header({ block }) {
   return html`<h3 class="block-header">${plain(block.text)}</h3>`;
@@ -49,35 +50,6 @@ function Context({ block, place }) {
       : html`<div><${TextObject} value=${element} people=${place.people} /></div>`,
   );
   return html`<div class="block-context">${parts}</div>`;
-}
-
-const PICTURE_SCHEMES = /^(https?:|data:image\/)/i;
-
-function addressOf(image) {
-  const address = text(image.image_url);
-  return PICTURE_SCHEMES.test(address) ? address : null;
-}
-
-/** A picture, or a frame with its description where there is none. */
-function Picture({ image, small = false }) {
-  const address = addressOf(image);
-  const [failed, setFailed] = useState(null);
-  const description = text(image.alt_text);
-  if (address && failed !== address) {
-    return html`<img
-      class=${small ? "picture-small" : "picture"}
-      src=${address}
-      alt=${description}
-      loading="lazy"
-      referrerpolicy="no-referrer"
-      onError=${() => setFailed(address)}
-    />`;
-  }
-  const size = small ? "picture-broken picture-small" : "picture-broken";
-  return html`<span class=${size} role="img" aria-label=${`${description} (cannot be shown)`}>
-    <span class="broken-sign" aria-hidden="true">⊘</span>
-    ${!small && html`<span><b>This picture cannot be shown.</b> ${description}</span>`}
-  </span>`;
 }
 
 function ImageBlock({ block }) {
@@ -149,7 +121,7 @@ function richRun(run, people) {
     case "channel":
       return html`<${Mention}>#${nameOf(people, text(run.channel_id))}<//>`;
     case "usergroup":
-      return html`<${Mention}>@${text(run.usergroup_id)}<//>`;
+      return html`<${Mention}>@${text(run.handle) || text(run.usergroup_id)}<//>`;
     case "broadcast":
       return html`<${Mention} me=${true}>@${text(run.range)}<//>`;
     case "date":
@@ -208,10 +180,26 @@ const KINDS = {
 };
 
 /** A message's blocks, one below the other. Redrawn only for other blocks or other names. */
-export const Blocks = memo(({ blocks, channel, ts, people }) =>
-  keyed(list(blocks), (block) => block.block_id).map(([key, block]) => {
+export const Blocks = memo(({ blocks, channel, ts, people }) => {
+  const draw = ([key, block]) => {
     const Kind = KINDS[block.type] ?? Undrawn;
     const place = { channel, ts, block_id: text(block.block_id), people };
     return html`<${Kind} key=${key} block=${block} place=${place} />`;
-  }),
-);
+  };
+  return galleries(keyed(list(blocks), (block) => block.block_id)).map((run) =>
+    run.length > 1
+      ? html`<div key=${`gallery ${run[0][0]}`} class="gallery">${run.map(draw)}</div>`
+      : draw(run[0]),
+  );
+});
+
+/** The blocks in runs: pictures that follow each other stand together, all else by itself. */
+function galleries(blocks) {
+  const runs = [];
+  for (const entry of blocks) {
+    const before = runs.at(-1)?.at(-1)?.[1];
+    if (entry[1].type === "image" && before?.type === "image") runs.at(-1).push(entry);
+    else runs.push([entry]);
+  }
+  return runs;
+}

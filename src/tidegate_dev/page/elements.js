@@ -9,9 +9,12 @@ import { current, newestDelivery, placeOf, post, takeDelivery, update, useSlice 
 const SETTLE_MS = 500; // date fields fire on every keystroke; Slack hears of the date once
 
 /** The element has been pressed, unless the person said no or an earlier press is still out. */
-async function press(place, element, answer = {}) {
-  if (standing(place, element).busy) return false;
+async function press(place, element, answer = {}, href = null) {
+  const { busy } = standing(place, element);
+  if (busy && !href) return false;
   if (!(await confirmed(element.confirm, place.people))) return false;
+  if (href) window.open(href, "_blank", "noopener,noreferrer");
+  if (busy) return false;
   const id = idOf(place, element);
   update({ pending: { ...current().pending, [id]: true } });
   const { channel, ts, block_id } = place;
@@ -60,16 +63,13 @@ function Pressable({ place, element, children }) {
 
 function Button({ place, element }) {
   const style = ["primary", "danger"].includes(element.style) ? ` button-${element.style}` : "";
+  // A button with an address opens it and tells the app as well, as in Slack.
   const href = safeLink(element.url);
-  const onClick = () => {
-    // A button with an address opens it and tells the app as well, as in Slack.
-    if (href) window.open(href, "_blank", "noopener,noreferrer");
-    press(place, element);
-  };
+  const onClick = () => press(place, element, {}, href);
   return html`<${Pressable} place=${place} element=${element}>
     ${(shared) => html`<button
       type="button"
-      class=${`button${style}`}
+      class=${`button${style}${href ? " button-link" : ""}`}
       aria-label=${element.accessibility_label ? text(element.accessibility_label) : undefined}
       onClick=${onClick}
       ...${shared}
@@ -140,10 +140,7 @@ function Select({ place, element }) {
 
 function Overflow({ place, element }) {
   const groups = [{ label: "", options: optionsOf(element.options) }];
-  const onPick = ({ value, href }) => {
-    if (href) window.open(href, "_blank", "noopener,noreferrer");
-    press(place, element, { value });
-  };
+  const onPick = ({ value, href }) => press(place, element, { value }, href);
   return html`<${Pressable} place=${place} element=${element}>
     ${(shared) => html`<${MenuButton}
       kind="menu"

@@ -2,6 +2,7 @@
 // changed, and keeps the focus when it does.
 import { Component, Time, h, html, instant, memo, text, useLayoutEffect, useMemo, useRef } from "./dom.js";
 import { Blocks } from "./blocks.js";
+import { Files, titleOf } from "./files.js";
 import { Mrkdwn } from "./mrkdwn.js";
 import { authorOf, peopleOf } from "./people.js";
 import { useSlice } from "./stream.js";
@@ -135,7 +136,8 @@ function Announcer({ messages, people }) {
   const isNew = known.current !== null && last && last.ts > known.current;
   const sentence = useRef("");
   if (isNew && (!last.ephemeral_for || last.ephemeral_for === people.me)) {
-    sentence.current = `${authorOf(people, last).name}: ${text(last.text).slice(0, 200)}`;
+    const words = text(last.text) || (last.files ?? NONE).map(titleOf).join(", ");
+    sentence.current = `${authorOf(people, last).name}: ${words.slice(0, 200)}`;
   }
   known.current = last?.ts ?? "";
   return html`<p class="unseen" role="status">${sentence.current}</p>`;
@@ -184,7 +186,9 @@ const Message = memo(({ message, replies, people, reply = false }) => {
               ts=${message.ts}
               people=${people}
             />`
-          : html`<div class="block-text"><${Mrkdwn} source=${message.text} people=${people} /></div>`}
+          : (message.text || !message.files?.length) &&
+            html`<div class="block-text"><${Mrkdwn} source=${message.text} people=${people} /></div>`}
+        ${message.files?.length > 0 && html`<${Files} files=${message.files} me=${people.me} />`}
         ${message.edited && html`<span class="edited">(edited)</span>`}
       </div>
       ${replies?.length > 0 && html`<${Replies} replies=${replies} people=${people} />`}

@@ -5,84 +5,21 @@ Errors name the place by JSON pointer, as chat.postMessage does.
 """
 
 import copy
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from tidegate_dev.slack import rich_text
+from tidegate_dev.slack.block_check import Check, Json
 from tidegate_dev.slack.errors import ApiError
 
 MAX_MESSAGE_BLOCKS: Final = 50
 
-Json = dict[str, Any]
+_FILE_ID: Final = re.compile(r"F[A-Z0-9]{8,}")
 
 
-class _Check:
-    """Collects what is wrong, each with its place."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-    def fail(self, reason: str, at: str) -> None:
-        self.errors.append(f"{reason} [json-pointer:{at}]")
-
-    def mapping(self, value: object, at: str) -> Json | None:
-        if isinstance(value, dict):
-            return value
-        self.fail("must provide an object", at)
-        return None
-
-    def string(
-        self, holder: Json, key: str, at: str, *, most: int, least: int = 0, need: bool = False
-    ) -> None:
-        if key not in holder or holder[key] is None:
-            if need:
-                self.fail(f"missing required field: {key}", at)
-            return
-        value = holder[key]
-        if not isinstance(value, str):
-            self.fail("must be a string", f"{at}/{key}")
-        elif len(value) > most:
-            self.fail(f"must be less than {most + 1} characters", f"{at}/{key}")
-        elif len(value) < least:
-            self.fail(f"must be more than {least - 1} characters", f"{at}/{key}")
-
-    def items(
-        self, holder: Json, key: str, at: str, *, least: int = 1, most: int, need: bool = True
-    ) -> list[Any]:
-        if key not in holder:
-            if need:
-                self.fail(f"missing required field: {key}", at)
-            return []
-        value = holder[key]
-        if not isinstance(value, list):
-            self.fail("must be an array", f"{at}/{key}")
-            return []
-        if len(value) > most:
-            self.fail(f"no more than {most} items allowed", f"{at}/{key}")
-        elif len(value) < least:
-            self.fail(f"no fewer than {least} items allowed", f"{at}/{key}")
-        return value
-
-    def text(
-        self, holder: Json, key: str, at: str, *, most: int, plain: bool = False, need: bool = True
-    ) -> None:
-        if key not in holder or holder[key] is None:
-            if need:
-                self.fail(f"missing required field: {key}", at)
-            return
-        text = self.mapping(holder[key], f"{at}/{key}")
-        if text is not None:
-            self.text_object(text, f"{at}/{key}", most=most, plain=plain)
-
-    def text_object(self, text: Json, at: str, *, most: int, plain: bool = False) -> None:
-        kinds = ("plain_text",) if plain else ("plain_text", "mrkdwn")
-        if text.get("type") not in kinds:
-            self.fail(f"unsupported type: {text.get('type')}", f"{at}/type")
-            return
-        self.string(text, "text", at, most=most, least=1, need=True)
-
-
-def _option(check: _Check, option: object, at: str, *, plain: bool = True) -> None:
+def _option(check: Check, option: object, at: str, *, plain: bool = True) -> None:
     body = check.mapping(option, at)
     if body is None:
         return
@@ -92,7 +29,7 @@ def _option(check: _Check, option: object, at: str, *, plain: bool = True) -> No
     check.string(body, "url", at, most=3000)
 
 
-def _options(check: _Check, element: Json, at: str, *, most: int, plain: bool = True) -> None:
+def _options(check: Check, element: Json, at: str, *, most: int, plain: bool = True) -> None:
     if "option_groups" in element and "options" not in element:
         for index, group in enumerate(check.items(element, "option_groups", at, most=most)):
             body = check.mapping(group, f"{at}/option_groups/{index}")
@@ -107,7 +44,7 @@ def _options(check: _Check, element: Json, at: str, *, most: int, plain: bool = 
         _option(check, option, f"{at}/options/{index}", plain=plain)
 
 
-def _confirm(check: _Check, element: Json, at: str) -> None:
+def _confirm(check: Check, element: Json, at: str) -> None:
     if element.get("confirm") is None:
         return
     confirm = check.mapping(element["confirm"], f"{at}/confirm")
@@ -122,16 +59,15 @@ def _confirm(check: _Check, element: Json, at: str) -> None:
         check.fail("must be one of primary, danger", f"{place}/style")
 
 
-def _button(check: _Check, element: Json, at: str) -> None:
+def _button(check: Check, element: Json, at: str) -> None:
     check.text(element, "text", at, most=75, plain=True)
     check.string(element, "value", at, most=2000)
     check.string(element, "url", at, most=3000)
     check.string(element, "accessibility_label", at, most=75)
-    if "style" in element and element["style"] not in ("primary", "danger"):
-        check.fail("must be one of primary, danger", f"{at}/style")
+    check.one_of(element, "style", at, "primary", "danger")
 
 
-def _select(check: _Check, element: Json, at: str) -> None:
+def _select(check: Check, element: Json, at: str) -> None:
     check.text(element, "placeholder", at, most=150, plain=True, need=False)
     if str(element["type"]).endswith("static_select"):
         _options(check, element, at, most=100)
@@ -140,15 +76,15 @@ def _select(check: _Check, element: Json, at: str) -> None:
         _option(check, initial, f"{at}/initial_option")
 
 
-def _overflow(check: _Check, element: Json, at: str) -> None:
+def _overflow(check: Check, element: Json, at: str) -> None:
     _options(check, element, at, most=5)
 
 
-def _choices(check: _Check, element: Json, at: str) -> None:
+def _choices(check: Check, element: Json, at: str) -> None:
     _options(check, element, at, most=10, plain=False)
 
 
-def _text_input(check: _Check, element: Json, at: str) -> None:
+def _text_input(check: Check, element: Json, at: str) -> None:
     check.text(element, "placeholder", at, most=150, plain=True, need=False)
     low, high = element.get("min_length", 0), element.get("max_length", 3000)
     if not isinstance(low, int) or not 0 <= low <= 3000:
@@ -157,11 +93,11 @@ def _text_input(check: _Check, element: Json, at: str) -> None:
         check.fail("must be between 1 and 3000", f"{at}/max_length")
 
 
-def _placeholder_only(check: _Check, element: Json, at: str) -> None:
+def _placeholder_only(check: Check, element: Json, at: str) -> None:
     check.text(element, "placeholder", at, most=150, plain=True, need=False)
 
 
-_Rule = Callable[[_Check, Json, str], None]
+_Rule = Callable[[Check, Json, str], None]
 
 _ELEMENTS: Final[Mapping[str, _Rule]] = {
     "button": _button,
@@ -193,15 +129,30 @@ _IN_ACTIONS: Final = frozenset(
 )
 
 
-def _image(check: _Check, body: Json, at: str) -> None:
+def _image(check: Check, body: Json, at: str) -> None:
     if ("image_url" in body) == ("slack_file" in body):
         check.fail("must provide exactly one of image_url or slack_file", at)
     check.string(body, "image_url", at, most=3000, least=1)
     check.string(body, "alt_text", at, most=2000, need=True)
     check.text(body, "title", at, most=2000, plain=True, need=False)
+    if "slack_file" in body:
+        _slack_file(check, body["slack_file"], f"{at}/slack_file")
 
 
-def _element(check: _Check, value: object, at: str, *, allowed: frozenset[str]) -> None:
+def _slack_file(check: Check, value: object, at: str) -> None:
+    body = check.mapping(value, at)
+    if body is None:
+        return
+    if ("id" in body) == ("url" in body):
+        check.fail("must provide exactly one of id or url", at)
+        return
+    check.string(body, "url", at, most=3000, least=1)
+    file_id = body.get("id", "")
+    if "id" in body and not (isinstance(file_id, str) and _FILE_ID.fullmatch(file_id)):
+        check.fail("must match the pattern ^F[A-Z0-9]{8,}$", f"{at}/id")
+
+
+def _element(check: Check, value: object, at: str, *, allowed: frozenset[str]) -> None:
     element = check.mapping(value, at)
     if element is None:
         return
@@ -218,7 +169,7 @@ def _element(check: _Check, value: object, at: str, *, allowed: frozenset[str]) 
     _confirm(check, element, at)
 
 
-def _unique_action_ids(check: _Check, elements: list[Any], at: str) -> None:
+def _unique_action_ids(check: Check, elements: list[Any], at: str) -> None:
     seen: set[str] = set()
     for index, element in enumerate(elements):
         action_id = element.get("action_id") if isinstance(element, dict) else None
@@ -230,7 +181,7 @@ def _unique_action_ids(check: _Check, elements: list[Any], at: str) -> None:
             seen.add(action_id)
 
 
-def _section(check: _Check, block: Json, at: str) -> None:
+def _section(check: Check, block: Json, at: str) -> None:
     if "text" not in block and "fields" not in block:
         check.fail("missing required field: text or fields", at)
     check.text(block, "text", at, most=3000, need=False)
@@ -242,14 +193,14 @@ def _section(check: _Check, block: Json, at: str) -> None:
         _element(check, block["accessory"], f"{at}/accessory", allowed=_IN_ACTIONS | {"image"})
 
 
-def _actions(check: _Check, block: Json, at: str) -> None:
+def _actions(check: Check, block: Json, at: str) -> None:
     elements = check.items(block, "elements", at, most=25)
     for index, element in enumerate(elements):
         _element(check, element, f"{at}/elements/{index}", allowed=_IN_ACTIONS)
     _unique_action_ids(check, elements, f"{at}/elements")
 
 
-def _context(check: _Check, block: Json, at: str) -> None:
+def _context(check: Check, block: Json, at: str) -> None:
     for index, element in enumerate(check.items(block, "elements", at, most=10)):
         place = f"{at}/elements/{index}"
         body = check.mapping(element, place)
@@ -261,11 +212,11 @@ def _context(check: _Check, block: Json, at: str) -> None:
             check.text_object(body, place, most=3000)
 
 
-def _header(check: _Check, block: Json, at: str) -> None:
+def _header(check: Check, block: Json, at: str) -> None:
     check.text(block, "text", at, most=150, plain=True)
 
 
-def _input(check: _Check, block: Json, at: str) -> None:
+def _input(check: Check, block: Json, at: str) -> None:
     check.text(block, "label", at, most=2000, plain=True)
     check.text(block, "hint", at, most=2000, plain=True, need=False)
     if "element" not in block:
@@ -275,15 +226,11 @@ def _input(check: _Check, block: Json, at: str) -> None:
     _element(check, block["element"], f"{at}/element", allowed=allowed)
 
 
-def _rich_text(check: _Check, block: Json, at: str) -> None:
-    check.items(block, "elements", at, most=1000)
-
-
-def _markdown(check: _Check, block: Json, at: str) -> None:
+def _markdown(check: Check, block: Json, at: str) -> None:
     check.string(block, "text", at, most=12000, least=1, need=True)
 
 
-def _nothing_more(check: _Check, block: Json, at: str) -> None:
+def _nothing_more(check: Check, block: Json, at: str) -> None:
     """A divider has no fields of its own."""
 
 
@@ -295,7 +242,7 @@ _BLOCKS: Final[Mapping[str, _Rule]] = {
     "divider": _nothing_more,
     "image": _image,
     "input": _input,
-    "rich_text": _rich_text,
+    "rich_text": rich_text.check_block,
     "markdown": _markdown,
 }
 
@@ -304,7 +251,7 @@ def problems(
     blocks: list[Any], *, at: str = "/blocks", most: int = MAX_MESSAGE_BLOCKS
 ) -> list[str]:
     """Return what Slack would reject in *blocks*, each with its JSON pointer."""
-    check = _Check()
+    check = Check()
     if len(blocks) > most:
         check.fail(f"no more than {most} items allowed", at)
         return check.errors
@@ -339,11 +286,7 @@ def accepted(blocks: object) -> list[Json]:
         raise ApiError("invalid_blocks_format")
     errors = problems(blocks)
     if errors:
-        raise ApiError(
-            "invalid_blocks",
-            messages=[f"[ERROR] {error}" for error in errors],
-            fields={"errors": errors},
-        )
+        raise refusal(errors)
     stored: list[Json] = copy.deepcopy(blocks)
     taken = {block["block_id"] for block in stored if block.get("block_id")}
     for block in stored:
@@ -354,6 +297,30 @@ def accepted(blocks: object) -> list[Json]:
                 element["action_id"] = _new_id(taken)
         _fill_text_defaults(block)
     return stored
+
+
+def refusal(errors: list[str]) -> ApiError:
+    """Return the error of a call whose blocks are wrong in these places."""
+    return ApiError(
+        "invalid_blocks",
+        messages=[f"[ERROR] {error}" for error in errors],
+        fields={"errors": errors},
+    )
+
+
+def images(blocks: list[Json], *, at: str = "/blocks") -> Iterator[tuple[Json, str]]:
+    """Yield every image in *blocks*, be it a block or part of one, with its JSON pointer."""
+    for index, block in enumerate(blocks):
+        place = f"{at}/{index}"
+        accessory = block.get("accessory")
+        if block.get("type") == "image":
+            yield block, place
+        elif isinstance(accessory, dict) and accessory.get("type") == "image":
+            yield accessory, f"{place}/accessory"
+        elif block.get("type") == "context":
+            for number, element in enumerate(block["elements"]):
+                if element.get("type") == "image":
+                    yield element, f"{place}/elements/{number}"
 
 
 def _new_id(taken: set[str]) -> str:

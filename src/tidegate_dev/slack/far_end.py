@@ -9,29 +9,36 @@ async with SlackFarEnd(gateway_url="http://127.0.0.1:3000") as slack:
 
 import asyncio
 import itertools
-import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from tidegate_dev.listener import Listener
 from tidegate_dev.slack import blocks as block_kit
-from tidegate_dev.slack import payloads
+from tidegate_dev.slack import command_answers, payloads
 from tidegate_dev.slack.deliveries import ACK_SECONDS, Courier, Delivery, Kind, signed_headers
-from tidegate_dev.slack.errors import ApiError
+from tidegate_dev.slack.downloads import Downloads
 from tidegate_dev.slack.faults import SlackFaults
+from tidegate_dev.slack.file_store import PROCESSING_SECONDS, FileStore
+from tidegate_dev.slack.file_types import guess
+from tidegate_dev.slack.files import File
+from tidegate_dev.slack.loop_thread import LoopThread
 from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.payloads import Json, Press
 from tidegate_dev.slack.people import Channel, User
+from tidegate_dev.slack.pictures import FETCH_SECONDS, Pictures
 from tidegate_dev.slack.rate_limits import RateLimits
 from tidegate_dev.slack.response_urls import ResponseCall, ResponseUrls
 from tidegate_dev.slack.seed import seeded_workspace
 from tidegate_dev.slack.state import Change, Workspace
 from tidegate_dev.slack.triggers import Triggers
+from tidegate_dev.slack.uploads import Upload, Uploads
 from tidegate_dev.slack.web_api import ApiCall, WebApi
 
 Result = TypeVar("Result")
@@ -62,13 +69,26 @@ class SlackFarEnd:
         ack_seconds: float = ACK_SECONDS,
         limits_enabled: bool = True,
         port: int = 0,
+        keep_bytes: bool = True,
+        processing_seconds: float = PROCESSING_SECONDS,
+        fetch_seconds: float = FETCH_SECONDS,
     ) -> None:
         self.workspace = workspace or seeded_workspace()
         self.faults = SlackFaults()
         clock = self.workspace.clock
         self.limits = RateLimits(now=clock.now, enabled=limits_enabled)
         self.triggers = Triggers(clock.now, team=self.workspace.identity.team_id)
-        self.response_urls = ResponseUrls(self.workspace, self.faults)
+        self.files = FileStore(
+            self.workspace,
+            self.faults,
+            keep_bytes=keep_bytes,
+            processing_seconds=processing_seconds,
+        )
+        self.pictures = Pictures(self.files, fetch_seconds=fetch_seconds)
+        self.uploads = Uploads(self.files, self.faults, now=clock.now, cut=self._cut)
+        self.viewer: str | None = None
+        self.downloads = Downloads(self.workspace, self.files, viewer=lambda: self.viewer)
+        self.response_urls = ResponseUrls(self.workspace, self.faults, self.pictures)
         self.courier = Courier(ack_seconds=ack_seconds)
         self.courier.gateway_url = gateway_url
         self.web_api = WebApi(
@@ -76,7 +96,9 @@ class SlackFarEnd:
             faults=self.faults,
             limits=self.limits,
             triggers=self.triggers,
-            drop=self._drop,
+            files=self.files,
+            pictures=self.pictures,
+            cut=self._cut,
         )
         self.deliveries: deque[Delivery] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
@@ -85,7 +107,7 @@ class SlackFarEnd:
         self._tasks: set[asyncio.Task[Delivery]] = set()
         self._port = port
         self._listener: Listener | None = None
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
         self.workspace.listeners.append(self._notice)
 
     # Who the app is
@@ -135,6 +157,22 @@ class SlackFarEnd:
     def response_calls(self) -> list[ResponseCall]:
         """Return what was sent to response URLs so far, oldest first."""
         return list(self.response_urls.calls)
+
+    @property
+    def uploads_made(self) -> list[Upload]:
+        """Return the uploads to upload URLs so far, oldest first."""
+        return list(self.uploads.made)
+
+    def file(self, file_id: str) -> File:
+        """Return one file, in whatever state it is.
+
+        Raises:
+            NotThereError: There is none.
+        """
+        found = self.files.get(file_id)
+        if found is None:
+            raise NotThereError(f"There is no file {file_id}.")
+        return found
 
     def messages(self, channel: str) -> list[Message]:
         """Return the channel's messages, oldest first, without the ephemeral ones."""
@@ -209,6 +247,15 @@ class SlackFarEnd:
         """Post what a person writes and return the message's ts."""
         message = Message(channel=channel, ts=self.workspace.clock.ts(), user=user, text=text)
         return self.workspace.post(message).ts
+
+    def say_with_file(
+        self, channel: str, user: str, name: str, content: bytes, text: str = ""
+    ) -> File:
+        """Post what a person writes with a file of theirs, and return that."""
+        file = self.files.add(name, content, user=user, type_=guess(name, content))
+        ts = self.workspace.clock.ts()
+        self.files.share(Message(channel=channel, ts=ts, user=user, text=text), [file])
+        return file
 
     # What a person does
 
@@ -377,7 +424,9 @@ class SlackFarEnd:
         self.workspace.tell(Change(kind="delivery", subject=delivery))
         await self.courier.send(delivery)
         if delivery.kind == "command":
-            self._show_command_answer(delivery)
+            message = await command_answers.shown(self.workspace, self.pictures, delivery)
+            if message is not None:
+                self.workspace.post(message)
         self.workspace.tell(Change(kind="delivery", subject=delivery))
         return delivery
 
@@ -405,12 +454,18 @@ class SlackFarEnd:
         return [
             Route("/api/{method}", self.web_api.endpoint, methods=["GET", "POST"]),
             Route("/response/{secret}", self.response_urls.endpoint, methods=["POST"]),
+            Route("/upload/v1/{secret}", self.uploads.endpoint, methods=["POST"]),
+            Route("/files/{file}/{name}", self.downloads.inline, methods=["GET"]),
+            Route("/files/{file}/download/{name}", self.downloads.attachment, methods=["GET"]),
+            Route("/files/{user}/{file}/{name}", self.downloads.permalink, methods=["GET"]),
+            Route("/signin", self.downloads.sign_in, methods=["GET"]),
+            Route("/proxy/{picture}", self.pictures.endpoint, methods=["GET"]),
         ]
 
     def serve_at(self, listener: Listener) -> None:
         """The routes are served by *listener*, and addresses point there."""
         self._listener = listener
-        self.response_urls.base_url = listener.url
+        self.response_urls.base_url = self.files.base_url = listener.url
 
     async def start(self) -> None:
         """The Web API answers."""
@@ -425,6 +480,7 @@ class SlackFarEnd:
         if self._listener is not None:
             await self._listener.stop()
             self._listener = None
+        self.files.close()
 
     async def close_deliveries(self) -> None:
         """No delivery is on its way."""
@@ -448,7 +504,7 @@ class SlackFarEnd:
 
     def __enter__(self) -> Self:
         """Start in a thread."""
-        self._thread = _LoopThread()
+        self._thread = LoopThread()
         self.call(self.start())
         return self
 
@@ -519,47 +575,16 @@ class SlackFarEnd:
         self.deliveries.append(delivery)
         return delivery
 
-    def _show_command_answer(self, delivery: Delivery) -> None:
-        """The person sees what the app answered to the command, or why it did not."""
-        content = _command_answer(delivery)
-        if content is None:
-            return
-        public = content.get("response_type") == "in_channel"
-        message = self.workspace.bot_message(
-            delivery.channel,
-            text=content.get("text", ""),
-            blocks=content.get("blocks", []),
-            ephemeral_for=None if public else delivery.user,
-        )
-        if not delivery.acked:
-            message.user, message.bot_id, message.app_id = "USLACKBOT", "B0SLACKBOT", None
-        self.workspace.post(message)
-
     def _notice(self, _change: Change) -> None:
         for condition, future in tuple(self._waiting):
             if not future.done() and condition():
                 future.set_result(None)
 
-    def _drop(self, client: tuple[str, int] | None) -> None:
+    def _cut(self, request: Request) -> Response:
+        client = request.client
         if self._listener is not None:
-            self._listener.drop(client)
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="slack-far-end")
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+            self._listener.drop((client.host, client.port) if client is not None else None)
+        return Response(status_code=500)
 
 
 def _label(element: Json, chosen: Any) -> str:
@@ -571,25 +596,3 @@ def _label(element: Json, chosen: Any) -> str:
     option = chosen.get("text", {}).get("text") if isinstance(chosen, dict) else None
     named = str(label or element.get("action_id"))
     return f"{named} · {option}" if option else named
-
-
-def _command_answer(delivery: Delivery) -> Json | None:
-    """Return the message that *delivery*'s answer is, or None for an empty one."""
-    if not delivery.acked:
-        return {"text": delivery.note or ""}
-    if not delivery.answer.strip():
-        return None
-    if not delivery.answer_type.startswith("application/json"):
-        return {"text": delivery.answer.decode("utf-8", "replace")}
-    answer = delivery.answer_json()
-    if not isinstance(answer, dict) or not (answer.get("text") or answer.get("blocks")):
-        return None
-    try:
-        blocks = block_kit.accepted(answer.get("blocks") or [])
-    except ApiError as error:
-        return {"text": f"{delivery.title} answered with blocks that Slack refuses: {error}"}
-    return {
-        "text": str(answer.get("text") or ""),
-        "blocks": blocks,
-        "response_type": answer.get("response_type", "ephemeral"),
-    }

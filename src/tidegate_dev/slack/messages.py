@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate_dev.slack.files import File
+
 
 class Clock:
     """Gives every message of a workspace its own, ever later timestamp."""
@@ -45,6 +47,7 @@ class Message:
     text: str = ""
     blocks: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
     user: str = ""
     bot_id: str | None = None
     app_id: str | None = None
@@ -78,6 +81,9 @@ class Message:
             body["blocks"] = self.blocks
         if self.attachments:
             body["attachments"] = self.attachments
+        if self.files:
+            body["files"] = [file.as_api() for file in self.files]
+            body["upload"] = True
         if self.thread_ts is not None:
             body["thread_ts"] = self.thread_ts
         if self.edited is not None:

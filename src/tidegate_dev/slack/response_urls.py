@@ -13,11 +13,11 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from tidegate_dev.slack import blocks as block_kit
 from tidegate_dev.slack.arguments import fields
 from tidegate_dev.slack.errors import ApiError
 from tidegate_dev.slack.faults import SlackFaults
 from tidegate_dev.slack.messages import Message
+from tidegate_dev.slack.pictures import Pictures
 from tidegate_dev.slack.state import Change, Workspace
 
 MAX_USES: Final = 5
@@ -62,6 +62,7 @@ class ResponseUrls:
 
     workspace: Workspace
     faults: SlackFaults
+    pictures: Pictures
     base_url: str = ""
     calls: deque[ResponseCall] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _open: dict[str, ResponseUrl] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class ResponseUrls:
         body: dict[str, Any] = {}
         try:
             body = await _read(request)
-            self._use(opened, body)
+            await self._use(opened, body)
         except _RefusedError as refused:
             self._record(opened, body, refused.status, refused.code)
             answer = {"ok": False, "error": refused.code}
@@ -96,17 +97,12 @@ class ResponseUrls:
         self._record(opened, body, 200, None)
         return PlainTextResponse("ok")
 
-    def _use(self, opened: ResponseUrl | None, body: dict[str, Any]) -> None:
+    async def _use(self, found: ResponseUrl | None, body: dict[str, Any]) -> None:
         if self.faults.response_urls_fail:
             raise _RefusedError(500, "internal_error")
-        if opened is None or self.workspace.clock.now() > opened.expires_at:
-            raise _RefusedError(404, "expired_url")
-        if opened.uses >= MAX_USES:
-            raise _RefusedError(404, "used_url")
-        try:
-            blocks = block_kit.accepted(body["blocks"]) if body.get("blocks") else []
-        except ApiError as error:
-            raise _RefusedError(400, error.code) from error
+        opened = self._usable(found)
+        blocks = await self._blocks(opened, body)
+        self._usable(opened)  # others may have used it up while images were fetched
         text = str(body.get("text") or "")
         deletes = bool(body.get("delete_original"))
         if not (text.strip() or blocks or deletes):
@@ -116,6 +112,22 @@ class ResponseUrls:
             self._delete_source(opened)
         if text.strip() or blocks:
             self._say(opened, body, text, blocks)
+
+    def _usable(self, opened: ResponseUrl | None) -> ResponseUrl:
+        if opened is None or self.workspace.clock.now() > opened.expires_at:
+            raise _RefusedError(404, "expired_url")
+        if opened.uses >= MAX_USES:
+            raise _RefusedError(404, "used_url")
+        return opened
+
+    async def _blocks(self, opened: ResponseUrl, body: dict[str, Any]) -> list[dict[str, Any]]:
+        if not body.get("blocks"):
+            return []
+        bot = self.workspace.identity.bot_user_id
+        try:
+            return await self.pictures.accepted(body["blocks"], user=bot, channel=opened.channel)
+        except ApiError as error:
+            raise _RefusedError(400, error.code) from error
 
     def _delete_source(self, opened: ResponseUrl) -> None:
         source = self._source(opened)

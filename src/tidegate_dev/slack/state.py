@@ -22,7 +22,7 @@ SCOPES: Final = (
     "users:read",
 )
 
-ChangeKind = Literal["message", "message_deleted", "call", "delivery", "user", "read"]
+ChangeKind = Literal["message", "message_deleted", "call", "delivery", "file", "user", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from tidegate_dev.slack import arguments as call_arguments
 from tidegate_dev.slack.arguments import Arguments
 from tidegate_dev.slack.errors import ApiError
 from tidegate_dev.slack.faults import SlackFaults
-from tidegate_dev.slack.methods import chat, conversations, people, views
+from tidegate_dev.slack.file_store import FileStore
+from tidegate_dev.slack.methods import chat, conversations, files, people, views
 from tidegate_dev.slack.methods.call import Call, Method
+from tidegate_dev.slack.pictures import Pictures
 from tidegate_dev.slack.rate_limits import RateLimits
 from tidegate_dev.slack.state import Change, Workspace
 from tidegate_dev.slack.triggers import Triggers
@@ -28,6 +30,7 @@ from tidegate_dev.slack.triggers import Triggers
 METHODS: Final[Mapping[str, Method]] = {
     **chat.METHODS,
     **conversations.METHODS,
+    **files.METHODS,
     **people.METHODS,
     **views.METHODS,
 }
@@ -75,13 +78,17 @@ class WebApi:
         faults: SlackFaults,
         limits: RateLimits,
         triggers: Triggers,
-        drop: Callable[[tuple[str, int] | None], None],
+        files: FileStore,
+        pictures: Pictures,
+        cut: Callable[[Request], Response],
     ) -> None:
         self._workspace = workspace
         self._faults = faults
         self._limits = limits
         self._triggers = triggers
-        self._drop = drop
+        self._files = files
+        self._pictures = pictures
+        self._cut = cut
         self.calls: deque[ApiCall] = deque(maxlen=_KEPT_CALLS)
 
     async def endpoint(self, request: Request) -> Response:
@@ -94,13 +101,14 @@ class WebApi:
         fault = self._faults.next_for(method)
         if fault == "drop_before":
             return self._cut(request)
-        if fault == "error_before":
-            return PlainTextResponse("stream timeout", status_code=500)
+        instead = self._faults.instead(fault)
+        if instead is not None:
+            return instead
         arguments = Arguments(values={})
         retry_after = 0
         try:
             arguments = await call_arguments.read(request)
-            answer = self._answer(method, arguments)
+            answer = await self._answer(method, arguments)
         except ApiError as error:
             answer = error.answer()
         except _LimitedError as limited:
@@ -114,7 +122,7 @@ class WebApi:
             return PlainTextResponse("stream timeout", status_code=500)
         return self._response(answer, arguments, retry_after)
 
-    def _answer(self, name: str, arguments: Arguments) -> dict[str, Any]:
+    async def _answer(self, name: str, arguments: Arguments) -> dict[str, Any]:
         method = METHODS.get(name)
         if method is None:
             raise ApiError("unknown_method", fields={"req_method": name})
@@ -127,10 +135,14 @@ class WebApi:
             workspace=self._workspace,
             arguments=arguments,
             triggers=self._triggers,
+            files=self._files,
+            pictures=self._pictures,
             take_post=lambda channel: self._wait_free(self._limits.take_post(channel)),
         )
         call.needs(*method.scopes)
-        answer: dict[str, Any] = {"ok": True, **method.run(call)}
+        done = method.run(call)
+        result = await done if isinstance(done, Awaitable) else done
+        answer: dict[str, Any] = {"ok": True, **result}
         if arguments.warnings:
             answer["warning"] = ",".join(arguments.warnings)
             answer.setdefault("response_metadata", {})["warnings"] = list(arguments.warnings)
@@ -158,11 +170,6 @@ class WebApi:
                 return False
             await asyncio.sleep(0.05)
         return True
-
-    def _cut(self, request: Request) -> Response:
-        client = request.client
-        self._drop((client.host, client.port) if client is not None else None)
-        return Response(status_code=500)
 
     def _response(self, answer: dict[str, Any], arguments: Arguments, retry_after: int) -> Response:
         headers = {"x-slack-req-id": f"{time.monotonic_ns():x}"}

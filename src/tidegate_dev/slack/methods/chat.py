@@ -3,7 +3,6 @@
 import json
 from typing import Any, Final
 
-from tidegate_dev.slack import blocks as block_kit
 from tidegate_dev.slack.errors import ApiError
 from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.methods.call import Call, Method
@@ -16,12 +15,12 @@ ATTACHMENTS_LIMIT: Final = 100
 METADATA_BYTES: Final = 32_000  # Slack publishes no number; this one is only there to be one
 
 
-def post_message(call: Call) -> dict[str, Any]:
+async def post_message(call: Call) -> dict[str, Any]:
     """The message is in the channel, once."""
     arguments = call.arguments
     channel = _writable(call, _addressed(call))
     text = arguments.text("text")
-    blocks = _blocks(call)
+    blocks = await call.blocks(channel)
     attachments = _attachments(call)
     if arguments.has("markdown_text"):
         if text or blocks:
@@ -32,7 +31,7 @@ def post_message(call: Call) -> dict[str, Any]:
     if not (text.strip() or blocks or attachments):
         raise ApiError("no_text")
     metadata = _metadata(call)
-    thread_ts = _thread(call)
+    thread_ts = thread_of(call)
     call.take_post(channel.id)
     message = call.workspace.bot_message(
         channel.id,
@@ -46,19 +45,14 @@ def post_message(call: Call) -> dict[str, Any]:
     return {"channel": channel.id, "ts": message.ts, "message": message.as_api(all_metadata=True)}
 
 
-def update(call: Call) -> dict[str, Any]:
+async def update(call: Call) -> dict[str, Any]:
     """The bot's own message has the new content; text alone removes the blocks."""
     arguments = call.arguments
     channel = call.channel()
-    message = call.workspace.message(channel.id, arguments.text("ts"))
-    if message is None or message.ephemeral_for is not None:
-        raise ApiError("message_not_found")
-    if message.bot_id != call.workspace.identity.bot_id:
-        raise ApiError("cant_update_message")
-    if channel.is_archived:
-        raise ApiError("is_archived")
+    _updatable(call, channel)
+    blocks = await call.blocks(channel)
+    message = _updatable(call, channel)  # it may have gone while images were fetched
     text = arguments.text("text")
-    blocks = _blocks(call)
     given = arguments.has("attachments")
     attachments = _attachments(call) if given else message.attachments
     if not (text.strip() or blocks or (given and attachments)):
@@ -86,7 +80,7 @@ def update(call: Call) -> dict[str, Any]:
     }
 
 
-def post_ephemeral(call: Call) -> dict[str, Any]:
+async def post_ephemeral(call: Call) -> dict[str, Any]:
     """Only the given user sees the message."""
     channel = _writable(call, call.channel(by_name=True))
     user = call.workspace.users.get(call.arguments.required("user", "user_not_found"))
@@ -95,7 +89,7 @@ def post_ephemeral(call: Call) -> dict[str, Any]:
     if user.id not in channel.members:
         raise ApiError("user_not_in_channel")
     text = call.arguments.text("text")
-    blocks = _blocks(call)
+    blocks = await call.blocks(channel)
     attachments = _attachments(call)
     if not (text.strip() or blocks or attachments):
         raise ApiError("no_text")
@@ -104,7 +98,7 @@ def post_ephemeral(call: Call) -> dict[str, Any]:
         text=text[:POST_TEXT_CUT],
         blocks=blocks or [],
         attachments=attachments,
-        thread_ts=_thread(call),
+        thread_ts=thread_of(call),
         ephemeral_for=user.id,
     )
     call.workspace.post(message)
@@ -154,11 +148,15 @@ def _writable(call: Call, channel: Channel) -> Channel:
     return channel
 
 
-def _blocks(call: Call) -> list[dict[str, Any]] | None:
-    if not call.arguments.has("blocks"):
-        return None
-    given = call.arguments.nested("blocks", "invalid_blocks_format")
-    return None if given is None else block_kit.accepted(given)
+def _updatable(call: Call, channel: Channel) -> Message:
+    message = call.workspace.message(channel.id, call.arguments.text("ts"))
+    if message is None or message.ephemeral_for is not None:
+        raise ApiError("message_not_found")
+    if message.bot_id != call.workspace.identity.bot_id:
+        raise ApiError("cant_update_message")
+    if channel.is_archived:
+        raise ApiError("is_archived")
+    return message
 
 
 def _attachments(call: Call) -> list[dict[str, Any]]:
@@ -186,7 +184,12 @@ def _metadata(call: Call) -> dict[str, Any] | None:
     return given
 
 
-def _thread(call: Call) -> str | None:
+def thread_of(call: Call) -> str | None:
+    """Return the thread that the call writes into, or None.
+
+    Raises:
+        ApiError: `invalid_thread_ts`.
+    """
     thread = call.arguments.text("thread_ts")
     if not thread:
         return None

@@ -12,14 +12,21 @@ Item = TypeVar("Item")
 
 _READ: Final = ("channels:read", "groups:read", "im:read", "mpim:read")
 _HISTORY: Final = ("channels:history", "groups:history", "im:history", "mpim:history")
-_PREFIX: Final = {"public_channel": "channels", "private_channel": "groups", "im": "im"}
+_PREFIX: Final = {
+    "public_channel": "channels",
+    "private_channel": "groups",
+    "im": "im",
+    "mpim": "mpim",
+}
 
 
 def list_(call: Call) -> dict[str, Any]:
     """Return the channels that the app may know of, by pages."""
     kinds = (call.arguments.text("types") or "public_channel").replace(" ", "").split(",")
-    if any(kind not in (*_PREFIX, "mpim") for kind in kinds):
+    if any(kind not in _PREFIX for kind in kinds):
         raise ApiError("invalid_types")
+    for kind in kinds:
+        call.needs(f"{_PREFIX[kind]}:read")
     skip_archived = call.arguments.flag("exclude_archived")
     found = [
         channel
