@@ -5,6 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+EMULATORS := .venv-emulators/.ready
 
 export PYTHON
 
@@ -15,19 +16,25 @@ export PYTHON
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-setup: $(READY) ## create .venv and install the locked packages (the others do it too)
+setup: $(READY) $(EMULATORS) ## create .venv and install the locked packages (the others do it too)
 
 $(READY): requirements/dev.txt pyproject.toml scripts/setup
 	@scripts/setup
 	@touch $@
 
+# What the tests start as a process of its own, since its pins do not agree with ours.
+$(EMULATORS): requirements/emulators.txt scripts/setup
+	@rm -rf $(@D)
+	@scripts/setup emulators
+	@touch $@
+
 dev: $(READY) ## start the dev workspace: Slack, gateway and services on this machine
 	@exec $(BIN)/tidegate dev $(ARGS)
 
-test: $(READY) ## run the tests, browser and short crash tests included (under 5 minutes)
+test: $(READY) $(EMULATORS) ## run the tests, browser and short crash tests included (under 5 minutes)
 	@scripts/test short
 
-test-long: $(READY) ## run only the long tests
+test-long: $(READY) $(EMULATORS) ## run only the long tests
 	@scripts/test long
 
 test-all: test test-long ## run every test there is
@@ -45,11 +52,13 @@ format: $(READY) ## format the code and sort its imports
 bench: $(READY) ## measure, as a Markdown table and bench/results.json
 	@$(BIN)/python bench/run.py $(ARGS)
 
-lock: $(READY) ## resolve requirements/dev.txt anew (ARGS=--upgrade for newer versions)
-	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
-	  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	  --extra dev --extra agent --output-file requirements/dev.txt $(ARGS) \
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe \
+  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: $(READY) ## resolve requirements/*.txt anew (ARGS=--upgrade for newer versions)
+	@$(COMPILE) --extra dev --extra agent --output-file requirements/dev.txt $(ARGS) \
 	  pyproject.toml requirements/dev.in
+	@$(COMPILE) --output-file requirements/emulators.txt $(ARGS) requirements/emulators.in
 
 clean: ## remove what tests, checks and builds leave behind (.venv stays)
 	@rm -rf build dist test-artifacts htmlcov .coverage .coverage.* \
