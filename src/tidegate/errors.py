@@ -152,3 +152,78 @@ class SlackAmbiguousError(SlackError):
 
     def __init__(self, code: str = "no answer") -> None:
         super().__init__(code)
+
+
+# --- sharing -------------------------------------------------------------------
+
+
+class ObjectsError(TidegateError):
+    """S3 did not give what was asked for, or a file did not.
+
+    Attributes:
+        code: What kind of failure it is: `not_found`, `no_access`, `changed`, `archived`,
+            `unreachable`, `busy`, `broken_off` or `not_understood`; of a file `no_file`,
+            `not_a_file`, `not_readable`, `spent`, `wrong_length` or `no_link`.
+        again: Whether the same may work in a while.
+    """
+
+    def __init__(self, code: str, *, again: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.again = again
+
+
+class EventError(RefusedError):
+    """A message is none of S3's event notifications, or none that can be followed.
+
+    Attributes:
+        code: `not_an_event`, `too_large` or `unknown_bucket`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class QueueError(TidegateError):
+    """A queue did not do what was asked.
+
+    Attributes:
+        code: `unreachable`, `busy`, `no_access`, `no_queue` or `not_understood`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ScannerError(TidegateError):
+    """The scanner gave no verdict, so nothing may pass.
+
+    Attributes:
+        code: `scanner_unreachable`, `scanner_limit` or `scanner_failed`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class ShareError(TidegateError):
+    """An object was not shared or a message not sent, or not for certain.
+
+    Attributes:
+        code: A word for programs.
+        notice: What people are told: what it was, and what they can do.
+        again: Whether the same may work in a while; nothing was shared.
+        unknown: Whether it may have been shared all the same.
+    """
+
+    def __init__(
+        self, code: str, notice: str, *, again: bool = False, unknown: bool = False
+    ) -> None:
+        super().__init__(f"{code}: {notice}")
+        self.code = code
+        self.notice = notice
+        self.again = again
+        self.unknown = unknown

@@ -3,7 +3,8 @@
 Every method may raise the errors named in its docstring and no vendor's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ from tidegate.core.model import (
     State,
     View,
 )
+from tidegate.core.share import Object, Scan
+from tidegate.core.steps import Steps
 
 
 class Clock(Protocol):
@@ -354,14 +357,196 @@ class Slack(Protocol):
     ) -> str | None:
         """Return the ts of the message that carries the run id, or None if there is none."""
 
-    async def ephemeral(self, *, channel_id: str | None, user_id: str, text: str) -> None:
-        """Show a text to one person in a channel, or in a direct message where there is none."""
+    async def ephemeral(
+        self,
+        *,
+        channel_id: str | None,
+        user_id: str,
+        text: str,
+        blocks: Sequence[Mapping[str, Any]] = (),
+        thread_ts: str | None = None,
+    ) -> None:
+        """Show a message to one person in a channel, or in a direct message if there is none."""
 
     async def respond(self, response_url: str, body: Mapping[str, Any]) -> None:
         """Use a response URL; one outside Slack's own hosts is refused with `SlackError`."""
 
     async def close(self) -> None:
         """Let connections go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that Slack has named and is waiting for.
+
+    Attributes:
+        file_id: What Slack calls it.
+        url: Where its bytes go: whoever has it can send them.
+    """
+
+    file_id: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackFile:
+    """A file as Slack knows it now.
+
+    Attributes:
+        ready: Slack has looked at it, so it can stand in a block.
+        shared: The message that shows it, by channel id.
+    """
+
+    ready: bool
+    shared: Mapping[str, str]
+
+
+class Files(Protocol):
+    """Files in Slack: a file is named, sent, and then shown, once. No call is retried inside.
+
+    All may raise the errors that `Slack` raises.
+    """
+
+    async def begin(self, *, name: str, size: int, alt_text: str = "") -> Upload:
+        """Have Slack name a file of exactly *size* bytes (files.getUploadURLExternal)."""
+
+    async def send(self, upload: Upload, body: AsyncIterator[bytes], *, size: int) -> None:
+        """Send a file's bytes. What *body* raises is raised, and then Slack has no whole file."""
+
+    async def complete(
+        self,
+        files: Sequence[tuple[str, str]],
+        *,
+        channel_id: str | None = None,
+        thread_ts: str | None = None,
+        comment: str = "",
+    ) -> None:
+        """Show sent files, each (id, title), in a channel; without one, keep them for blocks.
+
+        Slack does this once for each file; what was not completed it throws away.
+        """
+
+    async def file(self, file_id: str) -> SlackFile | None:
+        """Return a file (files.info), or None if Slack has none that was completed."""
+
+    async def channel_id(self, name: str) -> str | None:
+        """Return the id of the channel of that name, or None."""
+
+
+class Reading(Protocol):
+    """An object that is being read, in the state in which it was found."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield its bytes, to the last one or an `ObjectsError`; they are those S3 declared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A URL by which anyone may read an object for a while.
+
+    Attributes:
+        url: Never to be stored or logged.
+        expires_at: Seconds since the Unix epoch.
+        shortened: It lives shorter than was asked for, since the credentials end.
+    """
+
+    url: str = field(repr=False)
+    expires_at: float
+    shortened: bool = False
+
+
+class Objects(Protocol):
+    """Objects in S3, read only. All may raise `ObjectsError` and `CredentialsError`."""
+
+    async def head(self, bucket: str, key: str, *, version_id: str | None = None) -> Object:
+        """Return an object as it is now, or one of its versions."""
+
+    def open(self, found: Object) -> AbstractAsyncContextManager[Reading]:
+        """Read an object as it was found; another state of it is refused (`changed`)."""
+
+    async def first(self, found: Object, size: int) -> bytes:
+        """Return an object's first bytes, at most *size*."""
+
+    async def tags(self, found: Object) -> Mapping[str, str]:
+        """Return an object's tags."""
+
+    async def keys(self, bucket: str, prefix: str, *, most: int) -> Sequence[str]:
+        """Return keys that begin so, in S3's order; one more than *most* if there are more."""
+
+    async def link(self, found: Object, *, seconds: int, name: str) -> Link:
+        """Return a link that saves the object under a name; it may have to live shorter."""
+
+    async def close(self) -> None:
+        """Let connections go."""
+
+
+class Front(Protocol):
+    """What stands in front of a bucket and gives links of its own."""
+
+    def link(self, found: Object, *, seconds: int, name: str) -> Link:
+        """Return a link that saves the object under a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message of a queue, hidden from others for a while.
+
+    Attributes:
+        receipt: What it is deleted or postponed by; another at each receipt.
+        body: What it says.
+        receives: How often it has been received, this time included.
+    """
+
+    receipt: str = field(repr=False)
+    body: bytes = field(repr=False)
+    receives: int = 1
+
+
+class Queue(Protocol):
+    """A queue that delivers each message at least once. All may raise `QueueError`."""
+
+    @property
+    def buries(self) -> bool:
+        """Whether there is a place for messages that cannot be followed."""
+
+    async def receive(self) -> Sequence[Message]:
+        """Return messages once there are some, or none after a while."""
+
+    async def delete(self, messages: Sequence[Message]) -> int:
+        """Have messages not come again; return of how many that is not certain."""
+
+    async def postpone(self, messages: Sequence[Message], *, seconds: int) -> None:
+        """Have messages come again after so many seconds."""
+
+    async def bury(self, message: Message, *, reason: str) -> None:
+        """Put a copy of a message, with the reason, to those that cannot be followed."""
+
+    async def close(self) -> None:
+        """Let connections go."""
+
+
+class Scanning(Protocol):
+    """One object on its way through the scanner."""
+
+    async def feed(self, chunk: bytes) -> None:
+        """Have the scanner read on. Raises `ScannerError`."""
+
+    async def clean(self) -> bool:
+        """Return the verdict over all that was fed. Raises `ScannerError`."""
+
+
+class Scanner(Protocol):
+    """Looks for malware. It has no verdict on what it did not read."""
+
+    async def assure(self, scan: Scan, size: int) -> None:
+        """Return if the scanner reads objects of that size to their end, else `ScannerError`."""
+
+    def open(self, scan: Scan) -> AbstractAsyncContextManager[Scanning]:
+        """Begin to scan one object. Raises `ScannerError`."""
+
+
+#: Writes down how far a share has come, before and after each step outside.
+Ledger = Callable[[Steps], Awaitable[None]]
 
 
 class Signer(Protocol):

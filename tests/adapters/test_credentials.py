@@ -15,7 +15,11 @@ from urllib.parse import parse_qs
 import pytest
 from botocore.utils import ContainerMetadataFetcher
 
-from tidegate.adapters.credentials import AssumedRole, ChainCredentials
+from tidegate.adapters.credentials import (
+    UNKNOWN_LIFETIME_SECONDS,
+    AssumedRole,
+    ChainCredentials,
+)
 from tidegate.adapters.journal import EventJournal
 from tidegate.core.sigv4 import Credentials
 from tidegate.errors import CredentialsError
@@ -164,7 +168,8 @@ async def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await chain.current() == Credentials(
         access_key="AKENV", secret_key="secret", token="token"
     )
-    assert chain.expires_in_seconds is None
+    # Keys with a token are temporary, and do not say for how long: ten minutes are certain.
+    assert chain.expires_in_seconds == pytest.approx(UNKNOWN_LIFETIME_SECONDS, abs=5)
 
 
 async def test_a_shared_profile_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

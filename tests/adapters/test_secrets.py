@@ -159,3 +159,21 @@ def test_a_manager_that_does_not_answer_is_named(
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
     with pytest.raises(SecretError, match="EndpointConnectionError"):
         SecretReader({}, Path("/")).read(manager("slack"))
+
+
+def test_a_secret_that_was_replaced_in_the_manager_is_read_anew(aws: SecretsManager) -> None:
+    reader = SecretReader({}, Path("/"))
+    aws.secrets["slack"] = {"SecretString": "old"}
+    assert reader.read(manager("slack")) == "old"
+    aws.secrets["slack"] = {"SecretString": "new"}
+    assert reader.read(manager("slack")) == "old"
+    assert reader.read_anew(manager("slack")) == "new"
+    assert reader.read(manager("slack")) == "new"
+
+
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    reader = SecretReader({}, tmp_path)
+    (tmp_path / "token").write_text("old")
+    assert reader.read_anew(FileSecret(file="token")) == "old"
+    (tmp_path / "token").write_text("new")
+    assert reader.read_anew(FileSecret(file="token")) == "new"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.adapters.wire import Connection, Wire, answering, wired
-from tidegate.adapters import slack_api
-from tidegate.adapters.slack_api import SlackApi
+from tidegate.adapters.slack_api import SlackApi, SlackClient, messages
+from tidegate.adapters.slack_api import client as slack_client
 from tidegate.core.model import RunId
 from tidegate.errors import (
     SlackAmbiguousError,
@@ -31,7 +31,7 @@ Call = Callable[[SlackApi], Awaitable[object]]
 @contextlib.asynccontextmanager
 async def slack(**options: Any) -> AsyncIterator[tuple[SlackFarEnd, SlackApi]]:
     async with SlackFarEnd(limits_enabled=False, **options) as far_end:
-        api = SlackApi(api_url=far_end.api_url, token=far_end.bot_token)
+        api = SlackApi(SlackClient(api_url=far_end.api_url, token=far_end.bot_token))
         try:
             yield far_end, api
         finally:
@@ -40,7 +40,7 @@ async def slack(**options: Any) -> AsyncIterator[tuple[SlackFarEnd, SlackApi]]:
 
 @contextlib.asynccontextmanager
 async def client(api_url: str) -> AsyncIterator[SlackApi]:
-    api = SlackApi(api_url=api_url, token="xoxb-1")
+    api = SlackApi(SlackClient(api_url=api_url, token="xoxb-1"))
     try:
         yield api
     finally:
@@ -132,7 +132,7 @@ async def test_a_post_in_a_thread_is_found_there() -> None:
 
 
 async def test_a_post_is_found_on_a_later_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slack_api, "HISTORY_LIMIT", 2)
+    monkeypatch.setattr(messages, "HISTORY_LIMIT", 2)
     async with slack() as (far_end, api):
         _, ts = await post(api)
         for n in range(5):
@@ -202,7 +202,7 @@ CALLS: dict[str, Call] = {
     "conversations.history": lambda api: api.find(
         channel_id="C0OPS", thread_ts=None, run_id=RUN, since=0.0
     ),
-    "response_url": lambda api: api.respond(f"{api._api_url}x", {"text": "x"}),
+    "response_url": lambda api: api.respond(f"{api._client.api_url}x", {"text": "x"}),
 }
 each_call = pytest.mark.parametrize("method", CALLS)
 each_api_call = pytest.mark.parametrize("method", [name for name in CALLS if "." in name])
@@ -234,7 +234,7 @@ async def test_without_a_connection_nothing_was_done(method: str) -> None:
 async def test_a_slack_that_hangs_leaves_it_open(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slack_api, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(slack_client, "TIMEOUT_SECONDS", 0.3)
 
     async def hangs(connection: Connection, wire: Wire) -> None:
         wire.seen.append(await connection.request())
@@ -401,7 +401,7 @@ LOCAL = "http://127.0.0.1:9001/api/"
 
 
 def may(api_url: str, url: str) -> bool:
-    return SlackApi(api_url=api_url, token="x")._may_respond(url)
+    return SlackApi(SlackClient(api_url=api_url, token="x"))._may_respond(url)
 
 
 @pytest.mark.parametrize(
@@ -491,3 +491,42 @@ async def test_what_is_refused_is_not_asked() -> None:
         with pytest.raises(SlackError, match="not Slack's"):
             await api.respond(f"{wire.url()}/x", {"text": "secret"})
     assert wire.connections == 0
+
+
+async def test_a_token_that_was_replaced_where_it_is_kept_is_read_anew() -> None:
+    asked: list[str] = []
+
+    async with SlackFarEnd(limits_enabled=False) as far_end:
+
+        async def read() -> str:
+            asked.append(far_end.bot_token)
+            return far_end.bot_token
+
+        connection = SlackClient(api_url=far_end.api_url, token="xoxb-old", read_token=read)
+        api = SlackApi(connection)
+        try:
+            with pytest.raises(SlackBusyError):  # nothing was done: again, in a moment
+                await post(api)
+            await post(api)
+            assert len(far_end.messages("C0OPS")) == 1
+            assert len(asked) == 1
+        finally:
+            await api.close()
+
+
+async def test_a_token_that_stays_wrong_is_not_read_at_every_call() -> None:
+    asked: list[str] = []
+
+    async def read() -> str:
+        asked.append("read")
+        return "xoxb-old"
+
+    async with SlackFarEnd(limits_enabled=False) as far_end:
+        api = SlackApi(SlackClient(api_url=far_end.api_url, token="xoxb-old", read_token=read))
+        try:
+            for _ in range(3):
+                with pytest.raises(SlackError, match="invalid_auth"):
+                    await post(api)
+            assert asked == ["read"]
+        finally:
+            await api.close()

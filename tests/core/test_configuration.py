@@ -418,6 +418,59 @@ WRONG: list[tuple[str, Any, str, str, str]] = [
     ("api/tokens", [{"name": "ci"}], "api.tokens[0].secret", "missing", ""),
 ]
 
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/arrivals"
+RULE = {"name": "all", "bucket": "a", "channel": "C1", "mode": "link"}
+BUCKET = {"name": "acme", "prefix": "q3/", "channels": ["C1"], "modes": ["link"]}
+_RULE = "s3.events.rules[0]"
+
+# what is otherwise in the events, what in their one rule, and then as above
+WRONG_EVENTS: list[tuple[dict[str, Any], dict[str, Any], str, str, str]] = [
+    ({"queue_url": "https://sqs.example.com/"}, {}, "s3.events.queue_url", "queue", "ACCOUNT"),
+    ({"queue_url": QUEUE.replace("s:", ":")}, {}, "s3.events.queue_url", "loopback", "https"),
+    ({"dead_letter_url": QUEUE}, {}, "s3.events.dead_letter_url", "the queue itself", "another"),
+    (
+        {"dead_letter_url": QUEUE.replace("eu-west-1", "us-east-1")},
+        {},
+        "s3.events.dead_letter_url",
+        "another host",
+        "same region",
+    ),
+    ({"rules": []}, {}, "s3.events.rules", "too short or empty", "at least 1"),
+    ({"rules": [RULE, RULE]}, {}, "s3.events.rules[1].name", "already", "of its own"),
+    ({"ruels": []}, {}, "s3.events.ruels", "no such key", "did you mean rules?"),
+    ({}, {"bucket": "b"}, f"{_RULE}.bucket", "no bucket with the alias 'b'", "s3.buckets: a"),
+    ({}, {"bucket": "acme"}, f"{_RULE}.bucket", "no bucket with the alias", "write one of"),
+    ({}, {"channel": "C2"}, f"{_RULE}.channel", "does not allow", "s3.buckets.a.channels"),
+    ({}, {"channel": "#ops"}, f"{_RULE}.channel", "is a name, not an id", "channel's id"),
+    ({}, {"mode": "upload"}, f"{_RULE}.mode", "does not allow", "s3.buckets.a.modes"),
+    ({}, {"mode": "gallery"}, f"{_RULE}.mode", "must be", "upload"),
+    ({}, {"prefix": "q2/"}, f"{_RULE}.prefix", "outside the bucket's own prefix", "q3/"),
+    ({}, {"title": "{nmae}"}, f"{_RULE}.title", "no {nmae}", "did you mean name?"),
+    ({}, {"title": "{actor.user_id}"}, f"{_RULE}.title", "no {actor", "{name}, {key}, {size}"),
+    ({}, {"sufix": ".pdf"}, f"{_RULE}.sufix", "no such key", "did you mean suffix?"),
+]
+
+
+def with_events(events: dict[str, Any], rule: dict[str, Any]) -> str:
+    whole = {"queue_url": QUEUE, "rules": [RULE | rule]} | events
+    return changed("s3", {"buckets": {"a": BUCKET}, "events": whole})
+
+
+@pytest.mark.parametrize(("events", "rule", "key", "what", "mend"), WRONG_EVENTS)
+def test_each_mistake_in_what_is_shared_by_itself_is_told(
+    events: dict[str, Any], rule: dict[str, Any], key: str, what: str, mend: str
+) -> None:
+    problem = next(one for one in problems(with_events(events, rule)) if one.key == key)
+    assert what in problem.what
+    assert mend in problem.mend
+
+
+def test_a_rule_within_what_its_bucket_allows_is_right() -> None:
+    for rule in ({}, {"prefix": "q3/pdf/"}, {"title": "{name} {key} {size}", "suffix": ".pdf"}):
+        found = parse(with_events({}, rule), source="test")
+        assert found.s3 is not None
+        assert found.s3.events is not None
+
 
 @pytest.mark.parametrize(("path", "value", "key", "what", "mend"), WRONG)
 def test_each_mistake_is_one_problem_with_key_and_mend(

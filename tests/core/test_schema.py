@@ -124,6 +124,9 @@ BAD_SHAPE: list[tuple[str, Any]] = [
     (f"{A}/body", ["a"]),
     ("s3/buckets/a", {}),
     ("s3/buckets/a", {"name": "abc", "modes": ["email"]}),
+    ("s3/events", {"queue_url": "https://sqs.eu-west-1.amazonaws.com/1/q"}),
+    ("s3/events", {"queue_url": "https://sqs.eu-west-1.amazonaws.com/1/q", "rules": []}),
+    ("s3/events", {"queue_url": "https://sqs.eu-west-1.amazonaws.com/1/q", "rules": [{}]}),
     ("api/tokens", [{"name": "ci"}]),
 ]
 

@@ -114,6 +114,12 @@ s3:
   buckets:
     a: {name: bucket, scan: {guardduty: true}, modes: [link], types: ["image/*"], channels: [C1]}
     b: {name: other, scan: {clamd: "unix:/x", max_bytes: 5}, expires_seconds: 60, external: true}
+  events:
+    queue_url: https://sqs.eu-west-1.amazonaws.com/123456789012/arrivals
+    dead_letter_url: https://sqs.eu-west-1.amazonaws.com/123456789012/arrivals-dead
+    rules:
+      - {name: all, bucket: a, channel: C1, mode: link}
+      - {name: some, bucket: a, channel: C1, mode: link, suffix: .pdf, title: "{name} ({size})"}
 api:
   tokens: [{name: ci, secret: {env: T}, buckets: [a], modes: [upload], rate_limit: 1/hour}]
 """
@@ -227,6 +233,9 @@ def test_buckets_and_tokens_are_read() -> None:
     assert settings.s3.buckets["a"].expires_seconds == 3600
     assert settings.s3.buckets["b"].scan is not None
     assert settings.s3.buckets["b"].scan.clamd == "unix:/x"
+    assert settings.s3.events is not None
+    assert [rule.name for rule in settings.s3.events.rules] == ["all", "some"]
+    assert (settings.s3.events.region, settings.s3.events.rules[0].prefix) == (None, "")
     token = settings.api.tokens[0]
     assert (token.name, token.rate_limit) == ("ci", RateLimit(count=1, seconds=3600))
 

@@ -57,6 +57,26 @@ class _Copy:
     read: float
 
 
+class GivenCredentials:
+    """Credentials that stand in the environment: they need no chain, and no half second for it."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    @property
+    def expires_in_seconds(self) -> float | None:
+        """Seconds that may be counted on; None if they do not end.
+
+        Temporary keys do not say here when they end. As long as they are taken at all, no more
+        is counted on than botocore would leave of keys that it renews.
+        """
+        return UNKNOWN_LIFETIME_SECONDS if self._credentials.token else None
+
+    async def current(self) -> Credentials:
+        """Return the keys."""
+        return self._credentials
+
+
 class ChainCredentials:
     """The gateway's AWS credentials, always current.
 
@@ -251,7 +271,8 @@ class _Chain(logging.Filter):
         from botocore.credentials import RefreshableCredentials
 
         if not isinstance(self._source, RefreshableCredentials):
-            return math.inf
+            # Temporary keys end; in the environment and in files they need not say when.
+            return None if self._source.token else math.inf
         # Private, and the only place that tells; another botocore may not have it.
         end = getattr(self._source, "_expiry_time", None)
         return end.timestamp() if isinstance(end, datetime) else None

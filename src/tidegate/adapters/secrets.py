@@ -32,6 +32,16 @@ class SecretReader:
             raise SecretError(f"{where} is too long for a secret")
         return value.strip()
 
+    def read_anew(self, ref: SecretRef) -> str:
+        """Return the secret as it is kept now, though it was fetched before.
+
+        Raises:
+            SecretError: It is not there, empty, or too long.
+        """
+        if isinstance(ref, SecretsManagerSecret):
+            self._fetched.pop(ref.secretsmanager, None)
+        return self.read(ref)
+
     def _look_up(self, ref: SecretRef) -> tuple[str, str]:
         match ref:
             case EnvSecret():

@@ -18,10 +18,21 @@ from tidegate.app.attempt import Moment
 from tidegate.app.directory import AT_HAND_SECONDS, Directory, FactsUnavailableError
 from tidegate.app.errand import Errands
 from tidegate.app.intake import speaks_for
+from tidegate.app.share_run import AT_ONCE, ShareRuns
 from tidegate.core import notices, outcome, policy, request
-from tidegate.core.model import Actor, AuditEntry, Change, Leased, Run, RunId, State
+from tidegate.core.model import (
+    UNATTENDED,
+    Actor,
+    AuditEntry,
+    Change,
+    Leased,
+    Run,
+    RunId,
+    State,
+)
 from tidegate.core.policy import Reason
-from tidegate.core.routes import Route, Router
+from tidegate.core.routes import SHARES, Route, Router
+from tidegate.core.steps import may_be_shown
 from tidegate.errors import (
     EffectTakenError,
     LeaseLostError,
@@ -66,6 +77,7 @@ class Worker:
         directory: Directory,
         router: Router,
         pathways: Mapping[str, Pathway],
+        shares: ShareRuns | None,
         signer: Signer,
         clock: Clock,
         journal: Journal,
@@ -79,6 +91,7 @@ class Worker:
         self._directory = directory
         self._router = router
         self._pathways = pathways
+        self._shares = shares
         self._signer = signer
         self._clock = clock
         self._journal = journal
@@ -152,6 +165,7 @@ class Worker:
             name: max(0, min(room, pathway.concurrency - busy[name]))
             for name, pathway in self._pathways.items()
         }
+        slots[SHARES] = max(0, min(room, AT_ONCE - busy[SHARES])) if self._shares else 0
         found = await self._store.lease(
             slots=slots, polls=POLL_SLOTS - polls, seconds=self._lease_seconds, most=room
         )
@@ -189,14 +203,16 @@ class Worker:
     async def _start(self, leased: Leased) -> None:
         run = leased.run
         route = self._router.routes.get(run.action)
-        pathway = self._pathways.get(route.pathway) if route else None
-        if route is None or pathway is None:
+        if route is None or self._way(route) is None:
             await self._deny(leased, "unrouted", notices.reason("unrouted"))
             return
         if self._clock.now() >= run.start_by:
             # Why it could not be started says more than that it was not.
             why = (run.reason if run.attempts else "") or "not_started"
             await self._finish(leased, Change(state=State.EXPIRED, reason=why))
+            return
+        if run.kind in UNATTENDED:
+            await self._start_unattended(leased, route)
             return
         try:
             decision = await self._authorise(run, route)
@@ -207,7 +223,7 @@ class Worker:
             case policy.Allowed(rule=rule):
                 self._journal.note("authorised", run=run.id, action=run.action, rule=rule)
                 try:
-                    await self._send(leased, route, pathway)
+                    await self._act(leased, route)
                 except EffectTakenError as error:
                     await self._join(leased, error.holder)
             case policy.Denied(reason=reason):
@@ -216,6 +232,14 @@ class Worker:
                 wait = outcome.backoff(1, jitter=self._clock.jitter(), first=1.0)
                 due = min(self._clock.now() + wait, run.start_by)
                 await self._finish(leased, Change(next_at=due, reason="unverified"))
+
+    async def _start_unattended(self, leased: Leased, route: Route) -> None:
+        """Start a run of a named caller of the API or of an event: of no person in Slack."""
+        if self._shares is None or not self._shares.permits(leased.run):
+            reason = Reason.NOT_LISTED.value
+            await self._finish(leased, Change(state=State.DENIED, reason=reason))
+            return
+        await self._act(leased, route)
 
     async def _deny(self, leased: Leased, reason: str, notice: str) -> None:
         """End a run before its effect, and tell the person, and nobody else.
@@ -243,6 +267,8 @@ class Worker:
         await self._finish(leased, Change(state=State.CANCELLED, reason="joined"))
 
     async def _tell_alone(self, run: Run, notice: str) -> None:
+        if run.kind in UNATTENDED:
+            return  # nobody in Slack asked for it
         telling = self._errands.start(
             self._errands.notice(
                 self._slack,
@@ -259,13 +285,53 @@ class Worker:
         """Go on with a run whose earlier attempt may have been carried out."""
         run = leased.run
         route = self._router.routes.get(run.action)
-        pathway = self._pathways.get(route.pathway) if route else None
         late = self._clock.now() >= run.deadline_at
-        if route is None or pathway is None or late or not run.idempotent:
+        if route is None or self._way(route) is None or late or not run.idempotent:
             reason = run.reason or "interrupted"
-            await self._finish(leased, Change(state=State.UNKNOWN, reason=reason))
+            lost = Change(state=State.UNKNOWN, reason=reason)
+            if run.pathway == SHARES and not may_be_shown(run.steps):
+                lost = Change(state=State.FAILED, reason=reason, release_effect=True)
+            await self._finish(leased, lost)
             return
-        await self._send(leased, route, pathway)
+        await self._act(leased, route)
+
+    def _way(self, route: Route) -> Pathway | ShareRuns | None:
+        """Return by what a route's runs are carried out; None: it is not configured any more."""
+        return self._shares if route.share else self._pathways.get(route.pathway)
+
+    async def _act(self, leased: Leased, route: Route) -> None:
+        match self._way(route):
+            case Pathway() as pathway:
+                await self._send(leased, route, pathway)
+            case ShareRuns() as shares:
+                await self._share(leased, route, shares)
+            case None:
+                raise AssertionError("looked up before")
+
+    async def _share(self, leased: Leased, route: Route, shares: ShareRuns) -> None:
+        before = leased.run
+        now = self._clock.now()
+        change = Change(
+            state=State.SENDING if before.state is State.QUEUED else None,
+            next_at=now,
+            reason="" if before.state is State.QUEUED else None,
+            started_at=before.started_at or now,
+            attempt=True,
+            keep_lease=True,
+        )
+        run = await self._write(leased, change)
+        self._journal.note("sharing", run=run.id, attempt=run.attempts, mode=route.share)
+
+        async def write(step: Change) -> Run:
+            return await self._write(leased, step)
+
+        try:
+            change = await shares.carry(run, route, write, jitter=self._clock.jitter())
+        except asyncio.CancelledError:
+            # What is written down of it is enough for whoever goes on.
+            await self._finish(leased, Change(next_at=self._clock.now()))
+            raise
+        await self._finish(leased, change)
 
     async def _authorise(self, run: Run, route: Route) -> policy.Decision:
         """Decide again, on facts fetched after the click; undecided: Slack does not answer."""
@@ -323,6 +389,9 @@ class Worker:
     async def _poll(self, leased: Leased) -> None:
         run = leased.run
         route = self._router.routes.get(run.action)
+        if route is not None and route.share and self._shares is not None:
+            await self._finish(leased, await self._shares.look(run, route))
+            return
         pathway = self._pathways.get(run.pathway)
         if pathway is None or (run.location is None and route is None):
             lost = State.UNKNOWN if run.state is State.RUNNING else None

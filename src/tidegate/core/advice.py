@@ -92,14 +92,13 @@ def _slow_patterns(path: Path, action: Action) -> Iterator[Complaint]:
 def _not_yet(settings: Settings) -> Iterator[Complaint]:
     """Yield what the format knows, and this version does not carry out."""
     what = "this version does not carry this out yet"
-    if settings.s3 is not None:
-        yield Complaint(path=("s3",), what=what, mend="leave it out for now, or wait for sharing")
     for index, token in enumerate(settings.api.tokens):
-        if token.buckets or token.channels or token.modes or token.rate_limit:
+        whole = token.buckets and token.channels and token.modes
+        if (token.buckets or token.channels or token.modes) and not whole:
             yield Complaint(
                 path=("api", "tokens", index),
-                what="what this token may share has no effect: this version only lists runs",
-                mend="leave buckets, channels, modes and rate_limit out for now",
+                what="this token may share nothing: buckets, channels and modes must all be named",
+                mend="name all three, or none for a token that only lists runs",
             )
     if settings.slack.app_token is not None:
         yield Complaint(path=("slack", "app_token"), what=what, mend="use the public listener")
@@ -110,8 +109,12 @@ def _not_yet(settings: Settings) -> Iterator[Complaint]:
                 what="this action is inactive until it names a pathway",
                 mend="add pathway: NAME",
             )
-        if action.request is None:
-            yield Complaint(path=("actions", name), what=what, mend="leave it out for now")
+        if action.request is None and settings.s3 is None:
+            yield Complaint(
+                path=("actions", name),
+                what="this action is inactive until there are buckets to share from",
+                mend="add s3: {buckets: {…}}",
+            )
 
 
 def impossible(settings: Settings) -> Iterator[Complaint]:
@@ -140,6 +143,10 @@ def references(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str,
     for index, token in enumerate(_items(_keys(document, "api"), "tokens")):
         if isinstance(token, Mapping):
             found.append((("api", "tokens", index, "secret"), token.get("secret")))
+    for alias, bucket in _keys(_keys(document, "s3"), "buckets").items():
+        front = _keys(bucket, "cloudfront") if isinstance(bucket, Mapping) else {}
+        place = ("s3", "buckets", alias, "cloudfront", "private_key")
+        found.append((place, front.get("private_key")))
     yield from ((path, ref) for path, ref in found if isinstance(ref, Mapping))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from tidegate.core import keys, notices
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import Run, State, View
+from tidegate.core.routes import SHARES
 from tidegate.core.text import cut, escape
 
 Block = Mapping[str, Any]
@@ -23,6 +24,9 @@ MAX_LINES: Final = 8  # runs told below one block
 CHECK: Final = f"{keys.OWN_PREFIX}check"
 CONFIRM: Final = f"{keys.OWN_PREFIX}confirm"
 CANCEL: Final = f"{keys.OWN_PREFIX}cancel"
+
+#: What names a share in a line; its title and the like are seen where it is shown.
+_OF_SHARES: Final = frozenset({"bucket", "key"})
 
 # Slack puts these into blocks that it sends, and does not take them back.
 _IMAGE_EXTRAS: Final = frozenset(
@@ -127,7 +131,7 @@ def _target(run: Run, ink: Ink) -> str:
     shown = [
         cut(escape(str(value)).replace("\n", " "), 80).replace("`", "'")
         for name, value in run.params.items()
-        if name not in hidden and value != ""
+        if name not in hidden and value != "" and (run.pathway != SHARES or name in _OF_SHARES)
     ]
     return f" `{cut(' '.join(shown), 160)}`" if shown else ""
 

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from tidegate.core import arrival_rule
 from tidegate.core import params as given
 from tidegate.core.document import Complaint, Path, shown
 from tidegate.core.fields import host_of, is_loopback, source_of
 from tidegate.core.presets import PRESETS, shares
 from tidegate.core.settings import Param
+from tidegate.core.sigv4 import MAX_PRESIGNED_SECONDS
 from tidegate.errors import ParamsError
 
 MAX_NAMES: Final = 200  # names looked through for a suggestion
@@ -50,6 +52,22 @@ def cross_check(document: Mapping[str, Any]) -> Iterator[Complaint]:
     yield from _equal_matches(actions)
     for alias, bucket in _mapping(_mapping(document.get("s3")).get("buckets")).items():
         yield from _scan(("s3", "buckets", alias, "scan"), _mapping(bucket).get("scan"))
+        yield from _expiry(("s3", "buckets", alias), _mapping(bucket))
+    yield from _events(_mapping(document.get("s3")))
+
+
+def _expiry(path: Path, bucket: Mapping[str, Any]) -> Iterator[Complaint]:
+    seconds = bucket.get("expires_seconds")
+    if (
+        isinstance(seconds, int)
+        and seconds > MAX_PRESIGNED_SECONDS
+        and not bucket.get("cloudfront")
+    ):
+        yield Complaint(
+            path=(*path, "expires_seconds"),
+            what="a presigned link cannot live longer than 7 days",
+            mend=f"write at most {MAX_PRESIGNED_SECONDS}, or add cloudfront: {{…}} for the bucket",
+        )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -95,6 +113,91 @@ def _scan(path: Path, scan: Any) -> Iterator[Complaint]:
         )
 
 
+def _events(s3: Mapping[str, Any]) -> Iterator[Complaint]:
+    events, buckets = _mapping(s3.get("events")), _mapping(s3.get("buckets"))
+    path: Path = ("s3", "events")
+    yield from _dead_letters((*path, "dead_letter_url"), events)
+    names: set[str] = set()
+    for index, rule in enumerate(_list(events.get("rules"))):
+        where = (*path, "rules", index)
+        name = _mapping(rule).get("name")
+        if isinstance(name, str) and name in names:
+            yield Complaint(
+                path=(*where, "name"),
+                what=f"there is a rule named '{shown(name)}' already",
+                mend="give each rule a name of its own: it is part of what its runs are known by",
+            )
+        names |= {name} if isinstance(name, str) else set()
+        yield from _arrival(where, _mapping(rule), buckets)
+
+
+def _dead_letters(path: Path, events: Mapping[str, Any]) -> Iterator[Complaint]:
+    queue, dead = events.get("queue_url"), events.get("dead_letter_url")
+    if not isinstance(queue, str) or not isinstance(dead, str):
+        return
+    if queue == dead:
+        yield Complaint(
+            path=path,
+            what="this is the queue itself: what cannot be followed would come again for ever",
+            mend="name another queue, or leave it out",
+        )
+    elif queue.split("/")[:3] != dead.split("/")[:3]:
+        yield Complaint(
+            path=path,
+            what="this queue is on another host than queue_url",
+            mend="name a queue of the same region",
+        )
+
+
+def _arrival(
+    path: Path, rule: Mapping[str, Any], buckets: Mapping[str, Any]
+) -> Iterator[Complaint]:
+    alias = rule.get("bucket")
+    if isinstance(alias, str) and alias not in buckets:
+        known = _listed(buckets, "none yet")
+        yield Complaint(
+            path=(*path, "bucket"),
+            what=f"there is no bucket with the alias '{shown(alias)}'",
+            mend=suggestion(alias, buckets, f"write one of s3.buckets: {known}"),
+        )
+    elif isinstance(alias, str):
+        yield from _within(path, rule, _mapping(buckets[alias]), alias)
+    title = rule.get("title")
+    for field in arrival_rule.unknown_fields(title) if isinstance(title, str) else ():
+        fields = ", ".join(f"{{{name}}}" for name in arrival_rule.FIELDS)
+        yield Complaint(
+            path=(*path, "title"),
+            what=f"there is no {{{shown(field)}}}",
+            mend=suggestion(field, arrival_rule.FIELDS, f"write one of {fields}"),
+        )
+
+
+def _within(
+    path: Path, rule: Mapping[str, Any], bucket: Mapping[str, Any], alias: str
+) -> Iterator[Complaint]:
+    """Yield where a rule asks for what its bucket does not allow."""
+    for key, allowed in (("channel", "channels"), ("mode", "modes")):
+        value = rule.get(key)
+        if isinstance(value, str) and value not in _list(bucket.get(allowed)):
+            yield Complaint(
+                path=(*path, key),
+                what=f"the bucket does not allow this: it is not in its {allowed}",
+                mend=f"add it to s3.buckets.{shown(alias)}.{allowed}, or write one of those",
+            )
+    prefix, whole = rule.get("prefix"), bucket.get("prefix")
+    if (
+        isinstance(prefix, str)
+        and isinstance(whole, str)
+        and prefix
+        and not prefix.startswith(whole)
+    ):
+        yield Complaint(
+            path=(*path, "prefix"),
+            what="this lies outside the bucket's own prefix, so nothing would ever fit",
+            mend=f"begin it with {shown(whole)}, or leave it out",
+        )
+
+
 # --- actions -------------------------------------------------------------------------------
 
 
@@ -118,7 +221,11 @@ def _action(
 
 def _misnamed(action: Mapping[str, Any]) -> bool:
     """Whether a preset is named that there is not: what it would have filled in is not missing."""
-    return action.get("use") is not None and action["use"] not in PRESETS
+    return action.get("use") is not None and not _is_preset(action["use"])
+
+
+def _is_preset(use: Any) -> bool:
+    return isinstance(use, str) and use in PRESETS
 
 
 def _match(path: Path, action: Mapping[str, Any]) -> Iterator[Complaint]:
@@ -160,7 +267,7 @@ def _target(
         )
     if action.get("request") is not None:
         # A preset is inactive until the action names a pathway.
-        if pathway is None and action.get("use") not in PRESETS:
+        if pathway is None and not _is_preset(action.get("use")):
             yield Complaint(
                 path=(*path, "pathway"),
                 what="the request has no pathway to go over",

@@ -265,7 +265,8 @@ def _service_url(url: str) -> str:
     return url
 
 
-def _slack_api_url(url: str) -> str:
+def slack_api_url(url: str) -> str:
+    """Return the address of Slack's Web API, with a slash at its end; else raise `ValueError`."""
     parts = _split(url)
     host = (host_of(parts.netloc) or "").lower()
     if not is_loopback(host) and (host not in SLACK_HOSTS or ":" in parts.netloc):
@@ -275,6 +276,15 @@ def _slack_api_url(url: str) -> str:
             "(any other host only on loopback)",
         )
     return url if url.endswith("/") else f"{url}/"
+
+
+def _queue_url(url: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_.-]{1,80}", _split(url).path):
+        raise rejected(
+            "this is not the address of a queue",
+            "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, as SQS shows it",
+        )
+    return url
 
 
 def _authority(value: str) -> str:
@@ -307,8 +317,11 @@ _URL_SCHEMA: Final = {"pattern": "^https?://", "maxLength": 2048}
 ServiceUrl = Annotated[
     str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(_service_url)
 ]
+QueueUrl = Annotated[
+    str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(_queue_url)
+]
 SlackApiUrl = Annotated[
-    str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(_slack_api_url)
+    str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(slack_api_url)
 ]
 StoreUrl = Annotated[
     str,

@@ -11,6 +11,8 @@ from typing import Any, Final, NewType
 
 import msgspec
 
+from tidegate.core.steps import Steps
+
 RunId = NewType("RunId", str)
 
 # Crockford's base 32, as in a ULID: sorts by time, no look-alike letters.
@@ -42,7 +44,13 @@ class Kind(StrEnum):
     BLOCK_SUGGESTION = "block_suggestion"
     EVENT = "event"
     URL_VERIFICATION = "url_verification"
+    API = "api"  # of a named caller of our own listener, not of Slack
+    OBJECT = "s3_event"  # an object appeared in S3
     OTHER = "other"
+
+
+#: What no person in Slack asked for: there is nobody to authorise, nor to tell.
+UNATTENDED: Final = frozenset({Kind.API, Kind.OBJECT})
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +175,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     status_text: str = ""  # foreign, cut
     message: str = ""  # foreign, cut
     progress: Progress | None = None
+    steps: Steps | None = None  # of a share: how far it has come
 
 
 class ViewDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,6 +275,7 @@ class Change:
     message: str | None = None
     location: str | None = None
     progress: Progress | None = None
+    steps: Steps | None = None
     started_at: float | None = None
     attempt: bool = False  # count one more attempt
     poll: bool = False  # count one more poll

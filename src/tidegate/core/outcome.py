@@ -107,8 +107,9 @@ def retry_after(value: str | None, *, now: float) -> float | None:
     """
     if value is None or len(value) > 64:
         return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(min(int(value), 86400))
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text), 86400))
     try:
         at = parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError):

@@ -53,6 +53,14 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+#: How each of the presets that share does it.
+SHARE_MODES: Final[Mapping[str, str]] = {
+    "s3_share_link": "link",
+    "s3_share_image": "image",
+    "s3_upload": "upload",
+}
+
+
 def shares(action: Mapping[str, Any]) -> bool:
     """Return whether *action* shares from S3 instead of calling a service."""
     use = action.get("use")

@@ -19,6 +19,9 @@ class Surface(StrEnum):
     VIEW = "view"
 
 
+#: Stands for a pathway in runs that share from S3. No pathway of a configuration is named so.
+SHARES: Final = "s3 share"
+
 SURFACES: Final[Mapping[Kind, Surface]] = {
     Kind.BLOCK_ACTIONS: Surface.ACTION_ID,
     Kind.COMMAND: Surface.COMMAND,
@@ -68,6 +71,7 @@ class Route:
     start_within_seconds: float = 600.0
     deadline_seconds: float = 3600.0
     confirm: str | None = None  # what the person is asked before it goes on
+    share: str = ""  # how an object of S3 is shared, instead of a request to a service
     connected: bool = True  # else it leads nowhere yet, and nothing else takes what it matches
 
 

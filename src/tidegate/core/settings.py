@@ -17,6 +17,7 @@ from tidegate.core.fields import (
     Audience,
     Authority,
     ByteCount,
+    ChannelId,
     ChannelIds,
     CommandText,
     Confirm,
@@ -29,6 +30,7 @@ from tidegate.core.fields import (
     ParamName,
     Pattern,
     Port,
+    QueueUrl,
     RateLimit,
     RateLimitText,
     RequestPath,
@@ -52,6 +54,7 @@ __all__ = [
     "AllowRule",
     "ApiGatewayPathway",
     "DirectPathway",
+    "Distribution",
     "EnvSecret",
     "FileSecret",
     "Match",
@@ -491,6 +494,26 @@ class Scan(Section):
     ] = None
 
 
+class Distribution(Section):
+    """A CloudFront distribution in front of a bucket, whose links outlive AWS credentials."""
+
+    domain: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$",
+            max_length=253,
+            description="The distribution's domain, such as d111111abcdef8.cloudfront.net.",
+        ),
+    ]
+    key_pair_id: Annotated[
+        str,
+        Field(pattern=r"^[A-Z0-9]{8,64}$", description="Id of the public key in CloudFront."),
+    ]
+    private_key: Annotated[
+        SecretRef, Field(description="The private key (PEM): RSA 2,048 bits or ECDSA P-256.")
+    ]
+
+
 class Bucket(Section):
     """A bucket that may be shared from, and how."""
 
@@ -520,8 +543,59 @@ class Bucket(Section):
     ] = False
     scan: Annotated[Scan | None, Field(description="Malware check.")] = None
     expires_seconds: Annotated[
-        int, Field(ge=1, le=604_800, description="How long a link lives.")
+        int, Field(ge=1, le=31_536_000, description="How long a link lives; 7 days if presigned.")
     ] = 3600
+    cloudfront: Annotated[
+        Distribution | None, Field(description="Links by CloudFront instead of presigned ones.")
+    ] = None
+
+
+class ArrivalRule(Section):
+    """What is shared by itself when it appears, and how."""
+
+    name: Annotated[Name, Field(description="What its runs are called, after `event:`.")]
+    bucket: Annotated[Name, Field(description="Alias of the bucket it appears in.")]
+    prefix: Annotated[str, Field(max_length=1024, description="Only keys that begin so.")] = ""
+    suffix: Annotated[str, Field(max_length=1024, description="Only keys that end so.")] = ""
+    channel: Annotated[ChannelId, Field(description="Channel it is shared in.")]
+    mode: Annotated[
+        Literal["upload", "link", "image"], Field(description="Way in which it is shared.")
+    ]
+    title: Annotated[
+        str,
+        Field(max_length=300, description="Title; {name}, {key} and {size} are replaced."),
+    ] = ""
+    comment: Annotated[
+        str, Field(max_length=3000, description="Said beside it, word for word.")
+    ] = ""
+
+
+class Events(Section):
+    """Sharing what appears: S3's event notifications, read from a queue."""
+
+    queue_url: Annotated[
+        QueueUrl, Field(description="The SQS queue they arrive in; plain http on loopback.")
+    ]
+    dead_letter_url: Annotated[
+        QueueUrl | None, Field(description="Queue for messages that cannot be followed.")
+    ] = None
+    region: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[a-z]{2,4}(-[a-z0-9]+)+$",
+            max_length=40,
+            description="Region of the queue; s3.region if not given.",
+        ),
+    ] = None
+    rules: Annotated[
+        tuple[ArrivalRule, ...],
+        Field(
+            strict=False,
+            min_length=1,
+            max_length=200,
+            description="What is shared where; every rule that fits shares.",
+        ),
+    ]
 
 
 class S3(Section):
@@ -537,6 +611,9 @@ class S3(Section):
     buckets: Annotated[
         Mapping[Name, Bucket], Field(description="Buckets that may be shared from, by alias.")
     ] = {}
+    events: Annotated[
+        Events | None, Field(description="Sharing objects by themselves when they appear.")
+    ] = None
 
 
 class ApiToken(Section):

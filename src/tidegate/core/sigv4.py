@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+MAX_PRESIGNED_SECONDS: Final = 604_800
 MAX_CACHED_KEYS: Final = 64  # a few regions and services, over a midnight and a rotation
 
 # Proxies and tracing add or change these on the way, so AWS's own SDKs leave them out as well.
@@ -135,6 +136,62 @@ class Signer:
         )
         return added
 
+    def presign(
+        self,
+        *,
+        url: str,
+        query: Iterable[tuple[str, str]],
+        seconds: int,
+        credentials: Credentials,
+        region: str,
+        now: datetime,
+    ) -> str:
+        """Return a URL by which anyone may GET from S3 until *seconds* after *now*.
+
+        It is the URL that AWS's own SDKs make, byte for byte.
+
+        Args:
+            url: The object's URL, percent-encoded once, with neither query nor fragment.
+            query: Decoded names and values that S3 is to act on, such as `versionId`, in the order
+                in which they are to stand.
+            seconds: How long it holds, from 1 to `MAX_PRESIGNED_SECONDS`.
+            credentials: The keys to sign with. The URL does not outlive them.
+            region: The bucket's region.
+            now: The time of the signature, with its time zone.
+
+        Raises:
+            ValueError: The URL, the region or the time cannot be used as it stands.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+        """
+        stamp = _timestamp(now)
+        if not 1 <= seconds <= MAX_PRESIGNED_SECONDS:
+            raise ValueError("a presigned URL holds for 1 second to 7 days")
+        match = _URL.fullmatch(url)
+        if match is None or match["query"] is not None or not region:
+            raise ValueError("presigning needs an encoded http(s) URL without query, and a region")
+        scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+        asked = [f"{_encode(name)}={_encode(value)}" for name, value in query]
+        ours = [
+            f"X-Amz-Algorithm={ALGORITHM}",
+            f"X-Amz-Credential={_encode(f'{credentials.access_key}/{scope}')}",
+            f"X-Amz-Date={stamp}",
+            f"X-Amz-Expires={seconds}",
+            "X-Amz-SignedHeaders=host",
+        ]
+        if credentials.token:
+            ours.append(f"X-Amz-Security-Token={_encode(credentials.token)}")
+        host = match["host"].lower().removesuffix(_DEFAULT_PORT[match["scheme"]])
+        # By name, then by value: `=` sorts after what a name may hold, so pairs are taken apart.
+        ordered = "&".join(sorted((*asked, *ours), key=_pair))
+        canonical = (
+            f"GET\n{match['path'] or '/'}\n{ordered}\nhost:{host}\n\nhost\n{UNSIGNED_PAYLOAD}"
+        )
+        to_sign = f"{ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = self._key(credentials.secret_key, stamp[:8], region, "s3")
+        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+        return f"{url}?{'&'.join((*asked, *ours))}&X-Amz-Signature={signature}"
+
     def _key(self, secret: str, date: str, region: str, service: str) -> bytes:
         place = (hashlib.sha256(secret.encode()).digest(), date, region, service)
         key = self._keys.get(place)
@@ -237,6 +294,11 @@ def _canonical_query(query: str) -> str:
             name, _, value = pair.partition("=")
             pairs.append((_recode(name), _recode(value)))
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    return name, value
 
 
 def _recode(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tidegate.core.model import AuditEntry, Kind, Posting, Progress, Run, State, View
+from tidegate.core.steps import Steps
 
 #: What is known of a run when it is recorded and never changes, and no statement asks for: one
 #: JSON array in the column `facts`. A column of its own for each would cost more to insert than
@@ -61,12 +62,14 @@ RUN_LATER: Final = (
     "status_text",
     "message",
     "progress",
+    "steps",
 )
 RUN_COLUMNS: Final = (*RUN_GIVEN, *RUN_LATER)
 RUN_SELECT: Final = ", ".join((*RUN_COLUMNS, "facts"))
 _GIVEN_VALUES: Final = attrgetter(*RUN_GIVEN)
 _FACT_VALUES: Final = attrgetter(*FACTS)
 _PROGRESS: Final = RUN_COLUMNS.index("progress")
+_STEPS: Final = RUN_COLUMNS.index("steps")
 _STATE: Final = RUN_COLUMNS.index("state")
 _SURE: Final = RUN_COLUMNS.index("sure")
 
@@ -91,6 +94,7 @@ def _plain(value: object) -> object:
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_plain)
 _DECODER: Final = msgspec.json.Decoder()
 _PROGRESS_DECODER: Final = msgspec.json.Decoder(Progress)
+_STEPS_DECODER: Final = msgspec.json.Decoder(Steps)
 
 
 def as_json(value: object) -> str:
@@ -118,14 +122,16 @@ def run_from(row: Row) -> Run:
     values["sure"] = row[_SURE] == 1
     if row[_PROGRESS] is not None:
         values["progress"] = _PROGRESS_DECODER.decode(row[_PROGRESS])
+    if row[_STEPS] is not None:
+        values["steps"] = _STEPS_DECODER.decode(row[_STEPS])
     facts = dict(zip(FACTS, from_json(row[len(RUN_COLUMNS)]), strict=True))
     facts["kind"] = _KINDS[facts["kind"]]
     return Run(**values, **facts)
 
 
-def progress_json(progress: Progress | None) -> str | None:
-    """Return progress as JSON text, or None."""
-    return None if progress is None else as_json(progress)
+def later_json(value: Progress | Steps | None) -> str | None:
+    """Return what has come to a run as JSON text, or None."""
+    return None if value is None else as_json(value)
 
 
 def audit_from(row: Row) -> AuditEntry:

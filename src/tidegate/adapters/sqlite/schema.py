@@ -141,8 +141,10 @@ _FIRST: Final = (
     "CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
+_SHARES: Final = ("ALTER TABLE runs ADD COLUMN steps TEXT",)
+
 #: What leads from each schema version to the next; the file's `user_version` counts them.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SHARES)
 
 
 def prepare(path: str) -> sqlite3.Connection:

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import structs
 
-from tidegate.adapters.sqlite.rows import progress_json
+from tidegate.adapters.sqlite.rows import later_json
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Change, Run, State
@@ -21,7 +21,8 @@ _AUDIT: Final = (
 _WRITE: Final = (
     "UPDATE runs SET state = ?, updated_at = ?, next_at = ?, started_at = ?, finished_at = ?, "
     "effect_key = ?, sure = ?, attempts = ?, polls = ?, location = ?, reason = ?, http_status = ?, "
-    "status_text = ?, message = ?, progress = ?, lease_token = CASE WHEN ? THEN lease_token END, "
+    "status_text = ?, message = ?, progress = ?, steps = ?, "
+    "lease_token = CASE WHEN ? THEN lease_token END, "
     "lease_until = CASE WHEN ? THEN lease_until END WHERE id = ?"
 )
 
@@ -87,7 +88,8 @@ def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False)
             new.http_status,
             new.status_text,
             new.message,
-            progress_json(new.progress),
+            later_json(new.progress),
+            later_json(new.steps),
             1 if keep_lease else 0,
             1 if keep_lease else 0,
             new.id,
@@ -146,6 +148,7 @@ def _changed(old: Run, change: Change, now: float) -> Run:
         status_text=old.status_text if change.status_text is None else change.status_text,
         message=old.message if change.message is None else change.message,
         progress=old.progress if change.progress is None else change.progress,
+        steps=old.steps if change.steps is None else change.steps,
     )
 
 
