@@ -17,7 +17,7 @@ from tests.contract.clock import StillClock
 from tests.core import values
 from tests.core.values import NOW, an_interaction
 from tidegate.adapters.journal import LINGER_SECONDS, EventJournal
-from tidegate.adapters.slack_api import SlackApi
+from tidegate.adapters.slack_api import SlackApi, SlackClient
 from tidegate.app import attempt
 from tidegate.app.attempt import Moment
 from tidegate.app.directory import AT_HAND_SECONDS, FIRST_ASK_SECONDS, STALE_SECONDS
@@ -129,6 +129,7 @@ class Bench:
                 )
                 for name in pathways
             },
+            "shares": None,
             "signer": self,
             "clock": self.clock,
             "journal": Notes(),
@@ -274,7 +275,7 @@ async def test_a_log_that_cannot_be_written_stops_nothing() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"])
 async def test_response_urls_of_any_loopback_slack_are_its_own(host: str) -> None:
-    slack = SlackApi(api_url=f"http://{host}:9001/api/", token="t")
+    slack = SlackApi(SlackClient(api_url=f"http://{host}:9001/api/", token="t"))
     may: Callable[[str], bool] = slack._may_respond
     assert may(f"http://{host}:9001/response/1")
     assert not may(f"http://{host}:9002/response/1")
@@ -282,13 +283,13 @@ async def test_response_urls_of_any_loopback_slack_are_its_own(host: str) -> Non
 
 
 async def test_groups_that_slack_garbles_are_no_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    slack = SlackApi(api_url="http://127.0.0.1:9001/api/", token="t")
+    slack = SlackApi(SlackClient(api_url="http://127.0.0.1:9001/api/", token="t"))
 
     async def answer(_: Any) -> dict[str, Any]:
         _.close()
         return {"ok": True, "usergroups": 7}
 
-    monkeypatch.setattr(slack, "_call", answer)
+    monkeypatch.setattr(slack._client, "call", answer)
     try:
         assert await slack.groups(frozenset({"S1"})) == {}
     finally:

@@ -38,6 +38,21 @@ def test_a_good_file_is_told_in_short(file: Path, capsys: pytest.CaptureFixture[
     assert "may use it: users U0HELDOUT, in C0HELDOUT" in said
 
 
+def test_what_is_shared_by_itself_is_told_in_short(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(EVERYTHING.replace(POSTGRES, "sqlite:///t.db"), "utf-8")
+    assert check("--config", str(file)) == 0
+    said = capsys.readouterr().out
+    assert "told by https://sqs.eu-west-1.amazonaws.com/123456789012/arrivals\n" in said
+    assert "some: bucket/*.pdf → link in C1" in said
+    assert "cannot be followed goes to https://sqs.eu-west-1.amazonaws.com/" in said
+    again = EVERYTHING.replace(POSTGRES, "sqlite:///t.db").replace("    dead_letter_url", "    #")
+    file.write_text(again, "utf-8")
+    assert check("--config", str(file)) == 0
+    assert "is left to the queue's own redrive policy" in capsys.readouterr().out
+
+
 def test_every_problem_is_printed_with_place_and_mend(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +138,6 @@ def test_files_that_are_not_there_are_warnings(
         "pathways.near.client_cert",
         "pathways.near.auth.path",
         "slack.bot_token",
-        "s3",
     } <= warned
 
 

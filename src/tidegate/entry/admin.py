@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tidegate.app.share_request import ShareRequests
 from tidegate.core.model import AuditEntry, Run, RunId, State
 from tidegate.errors import StoreError
 from tidegate.ports import RunFilter, Store
 
 MAX_LISTED: Final = 200
+MAX_BODY_BYTES: Final = 262_144
 _NEVER_SHOWN: Final = frozenset({"response_url", "delivery_key", "effect_key", "value_digest"})
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -47,17 +49,20 @@ class AdminApi:
         metrics: Callable[[], bytes],
         tokens: Sequence[tuple[str, str]],
         hidden: Mapping[str, frozenset[str]],
+        requests: ShareRequests | None = None,
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._tokens = tokens
         self._hidden = hidden
+        self._requests = requests
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
         return Starlette(
             routes=[
                 Route("/metrics", self._show_metrics),
+                Route("/api/v1/shares", self._guarded(self._share), methods=["POST"]),
                 Route("/api/v1/runs", self._guarded(self._list)),
                 Route("/api/v1/runs/{run_id}", self._guarded(self._show)),
             ]
@@ -91,6 +96,23 @@ class AdminApi:
             self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
+    async def _share(self, request: Request) -> Response:
+        if self._requests is None:
+            return _error(404, "not found", "configure s3.buckets to share from them")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            return _error(415, "unsupported", "send application/json")
+        body = await _bounded(request)
+        if body is None:
+            return _error(413, "too large", f"at most {MAX_BODY_BYTES} bytes are taken")
+        key = request.headers.get("idempotency-key")
+        answer = await self._requests.take(self._caller(request) or "", body, key)
+        return JSONResponse(
+            dict(answer.body),
+            status_code=answer.status,
+            headers={"Cache-Control": "no-store", **answer.headers},
+        )
+
     async def _list(self, request: Request) -> Response:
         query = request.query_params
         try:
@@ -117,6 +139,18 @@ class AdminApi:
         entries = await self._store.audit(run_id=run_id)
         audit = [entry_as_json(entry) for entry in entries]
         return JSONResponse({"run": run_as_json(run, self._hidden), "audit": audit})
+
+
+async def _bounded(request: Request) -> bytes | None:
+    """Return the body; None if it is too long."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _error(status: int, code: str, message: str) -> Response:

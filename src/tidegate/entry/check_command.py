@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tidegate.core import document
+from tidegate.core import document, plan
 from tidegate.core.advice import advise, impossible, references
 from tidegate.core.configuration import parse_document
 from tidegate.core.document import MAX_CHARACTERS, Complaint, Document
@@ -244,6 +244,27 @@ def _summary(settings: Settings) -> dict[str, Any]:
         "store": settings.store.url,
         "pathways": {name: _reach(pathway) for name, pathway in settings.pathways.items()},
         "actions": {name: _route(action) for name, action in settings.actions.items()},
+        "events": _events(settings),
+    }
+
+
+def _events(settings: Settings) -> dict[str, Any] | None:
+    """Return what is shared by itself, where from and where to."""
+    s3 = settings.s3
+    if s3 is None or s3.events is None:
+        return None
+    rules = plan.arrival_rules(settings)
+    return {
+        "queue": s3.events.queue_url,
+        "dead_letters": s3.events.dead_letter_url,
+        "rules": {
+            rule.name: {
+                "keys": f"{rule.bucket}/{max(rule.prefixes, key=len)}*{rule.suffix}",
+                "channel": rule.channel_id,
+                "mode": rule.mode.value,
+            }
+            for rule in rules
+        },
     }
 
 
@@ -306,3 +327,14 @@ def _told(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {name}: {starts} → {sends}"
         for index, admitted in enumerate(action["allow"] or ["nobody"]):
             yield f"    {'may use it:' if index == 0 else '        or:'} {admitted}"
+    if summary["events"]:
+        yield from _told_of_events(summary["events"])
+
+
+def _told_of_events(events: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\nShared when it appears, as told by {events['queue']}"
+    for name, rule in events["rules"].items():
+        yield f"  {name}: {rule['keys']} → {rule['mode']} in {rule['channel']}"
+    dead = events["dead_letters"]
+    goes = f"goes to {dead}" if dead else "is left to the queue's own redrive policy"
+    yield f"  What cannot be followed {goes}."

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     ),
     "runs": ("tidegate.entry.runs_command", "list, show, resolve and retry runs"),
     "audit": ("tidegate.entry.audit_command", "list who did what, and what came of it"),
+    "send": ("tidegate.entry.send_command", "send a message or files to a channel"),
+    "share": ("tidegate.entry.share_command", "share an object of S3 in a channel"),
     "identity": ("tidegate.entry.identity_command", "print the keys services verify us by"),
 }
 #: Commands of other packages, found by entry point, and the extra that brings them.
@@ -53,10 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not hasattr(args, "run"):
         _parser(None).print_help()
         return 2
-    return _run(args)
+    return carry_out(args)
 
 
-def _run(args: argparse.Namespace) -> int:
+def carry_out(args: argparse.Namespace) -> int:
+    """Run the command that was parsed, and return its exit code."""
     from tidegate.errors import ConfigError, TidegateError
 
     try:

@@ -70,6 +70,8 @@ class Gateway:
             working.append(
                 asyncio.create_task(journeys.worker.work(self._stop, drain_seconds=seconds))
             )
+            if journeys.arrivals is not None:
+                working.append(asyncio.create_task(journeys.arrivals.watch(self._stop)))
             seconds = drain * TELLING_SHARE
             telling.append(
                 asyncio.create_task(journeys.teller.tell(self._stop_telling, drain_seconds=seconds))
@@ -112,6 +114,8 @@ class Gateway:
         await self._journeys.errands.drain(min(2.0, drain))
         for pathway in self._parts.pathways.values():
             await pathway.upstream.close()
+        if self._parts.sharing is not None:
+            await self._parts.sharing.close()
         await self._parts.slack.close()
         await self._parts.store.close()
         self._parts.journal.note("stopped")
@@ -163,6 +167,7 @@ class Gateway:
             metrics=self._parts.metrics,
             tokens=self._parts.tokens,
             hidden=plan.hidden_params(self._settings),
+            requests=self._journeys.requests,
         )
         try:
             sock = _bind(admin.host, admin.port)

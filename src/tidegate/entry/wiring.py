@@ -4,13 +4,16 @@ Two steps: `open_parts` makes what stands at the rim (the adapters), `assemble` 
 journeys over them. Tests put themselves between the two and bring no second code path.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tidegate.adapters.clamd import Clamd
 from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.identity import IdentitySigner, kept_key
 from tidegate.adapters.journal import EventJournal, LibraryLog
@@ -18,20 +21,25 @@ from tidegate.adapters.pathways.direct import Direct
 from tidegate.adapters.pathways.execute_api import CredentialsSource, ExecuteApi
 from tidegate.adapters.pathways.transport import Place
 from tidegate.adapters.secrets import SecretReader
-from tidegate.adapters.slack_api import SlackApi
+from tidegate.adapters.slack_api import SlackApi, SlackClient, SlackFiles
 from tidegate.adapters.sqlite import SqliteStore
+from tidegate.app.arrivals import Arrivals
 from tidegate.app.directory import Directory
 from tidegate.app.errand import Errands
 from tidegate.app.intake import Intake
 from tidegate.app.pace import Pace
+from tidegate.app.share import Sharing
+from tidegate.app.share_request import ShareRequests
+from tidegate.app.share_run import ShareRuns
 from tidegate.app.tell import Teller
 from tidegate.app.worker import Pathway, Worker
 from tidegate.core import plan
 from tidegate.core.configuration import parse
 from tidegate.core.settings import ApiGatewayPathway, Settings, sqlite_path
 from tidegate.core.settings import Pathway as PathwaySettings
+from tidegate.entry.share_wiring import open_fronts, open_objects, open_queue
 from tidegate.errors import ConfigError, Problem, SecretError, StoreError
-from tidegate.ports import Clock, Journal, Signer, Slack, Store
+from tidegate.ports import Clock, Front, Journal, Queue, Signer, Slack, Store
 
 MAX_CONFIG_BYTES: Final = 4_194_304
 #: Leases end a little early, so that what a dead process held is taken up within
@@ -64,6 +72,8 @@ class Parts:
 
     store: Store
     slack: Slack
+    sharing: Sharing | None
+    queue: Queue | None  # where it is told that objects have appeared
     pathways: Mapping[str, Pathway]
     signer: Signer
     clock: Clock
@@ -97,6 +107,8 @@ class Journeys:
     teller: Teller
     directory: Directory
     errands: Errands
+    requests: ShareRequests | None
+    arrivals: Arrivals | None
 
 
 def environment() -> Mapping[str, str]:
@@ -220,6 +232,7 @@ async def open_parts(configuration: Configuration) -> Parts:
     secrets.refuse_if_missing()
     changed = Changed()
     clock = SystemClock()
+    fronts = open_fronts(settings, configuration.secrets.read, clock)
     journal = EventJournal()
     store = await open_store(configuration, changed=changed)
     try:
@@ -227,10 +240,18 @@ async def open_parts(configuration: Configuration) -> Parts:
     except SecretError as error:
         await store.close()
         raise ConfigError((_problem("identity.signing_key", str(error)),)) from None
+    read_anew = partial(configuration.secrets.read_anew, settings.slack.bot_token)
+    client = SlackClient(
+        api_url=settings.slack.api_url,
+        token=token,
+        read_token=partial(asyncio.to_thread, read_anew),
+    )
     button = await store.remember(_BUTTON_SECRET, clock.entropy(32).hex())
     return Parts(
         store=store,
-        slack=SlackApi(api_url=settings.slack.api_url, token=token),
+        slack=SlackApi(client),
+        sharing=sharing(settings, client, clock, journal, fronts),
+        queue=_queue(settings, clock, journal),
         pathways=_pathways(configuration, clock, journal),
         signer=identity,
         clock=clock,
@@ -242,6 +263,39 @@ async def open_parts(configuration: Configuration) -> Parts:
         button_secret=bytes.fromhex(button),
         changed=changed,
     )
+
+
+def sharing(
+    settings: Settings,
+    client: SlackClient,
+    clock: Clock,
+    journal: Journal,
+    fronts: Mapping[str, Front],
+) -> Sharing | None:
+    """Return what shares from S3, or None where the configuration has no buckets."""
+    if settings.s3 is None:
+        return None
+    objects = open_objects(
+        clock=clock,
+        journal=journal,
+        region=settings.s3.region,
+        endpoint=settings.s3.endpoint_url,
+    )
+    return Sharing(
+        objects=objects,
+        files=SlackFiles(client),
+        slack=SlackApi(client),
+        scanner=Clamd(),
+        clock=clock,
+        fronts=fronts,
+    )
+
+
+def _queue(settings: Settings, clock: Clock, journal: Journal) -> Queue | None:
+    s3 = settings.s3
+    if s3 is None or s3.events is None:
+        return None
+    return open_queue(s3.events, clock=clock, journal=journal, region=s3.region)
 
 
 def assemble(settings: Settings, parts: Parts) -> Journeys:
@@ -271,6 +325,16 @@ def assemble(settings: Settings, parts: Parts) -> Journeys:
         warm=settings.worker.enabled,
     )
     lease_seconds = settings.worker.lease_seconds * LEASE_SHARE
+    shares = None
+    if parts.sharing is not None:
+        find = partial(plan.bucket_rules, settings.s3)
+        shares = ShareRuns(
+            parts.sharing,
+            rules=find,
+            callers=plan.callers(settings),
+            arrivals=plan.arrival_rules(settings),
+            now=parts.clock.now,
+        )
     worker = Worker(
         store=parts.store,
         slack=parts.slack,
@@ -278,6 +342,7 @@ def assemble(settings: Settings, parts: Parts) -> Journeys:
         directory=directory,
         router=router,
         pathways=parts.pathways,
+        shares=shares,
         signer=parts.signer,
         clock=parts.clock,
         journal=parts.journal,
@@ -303,7 +368,42 @@ def assemble(settings: Settings, parts: Parts) -> Journeys:
     )
     parts.changed.listeners += [worker.wake, teller.wake]
     return Journeys(
-        intake=intake, worker=worker, teller=teller, directory=directory, errands=errands
+        intake=intake,
+        worker=worker,
+        teller=teller,
+        directory=directory,
+        errands=errands,
+        requests=_share_requests(settings, parts, shares),
+        arrivals=_arrivals(settings, parts),
+    )
+
+
+def _arrivals(settings: Settings, parts: Parts) -> Arrivals | None:
+    if parts.queue is None or settings.s3 is None:
+        return None
+    return Arrivals(
+        queue=parts.queue,
+        store=parts.store,
+        clock=parts.clock,
+        journal=parts.journal,
+        rules=plan.arrival_rules(settings),
+        buckets=[bucket.name for bucket in settings.s3.buckets.values()],
+    )
+
+
+def _share_requests(
+    settings: Settings, parts: Parts, shares: ShareRuns | None
+) -> ShareRequests | None:
+    if parts.sharing is None or shares is None:
+        return None
+    return ShareRequests(
+        store=parts.store,
+        sharing=parts.sharing,
+        shares=shares,
+        clock=parts.clock,
+        journal=parts.journal,
+        rules=partial(plan.bucket_rules, settings.s3),
+        callers=plan.callers(settings),
     )
 
 
