@@ -9,10 +9,14 @@ import os
 import signal
 import sys
 import webbrowser
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from tidegate_dev.faults import FAULTS
 from tidegate_dev.listener import PortInUseError
+
+if TYPE_CHECKING:
+    from tidegate_dev.workspace import DevWorkspace
 
 DEFAULT_PORT: Final = 8700
 HIGHEST_OFFSET: Final = 6
@@ -22,8 +26,8 @@ _EPILOG: Final = """\
 example:
   tidegate dev --user grace --fault service_slow
 
-ports, from PORT on: the page and Slack (+0), the gateway (+1), the API Gateway (+2), the service
-(+5) and the gateway's admin listener (+6); +3 and +4 are kept for S3 and the Kubernetes API.
+ports, from PORT on: the page and Slack (+0), the gateway (+1), the API Gateway (+2), S3 (+3), the
+service (+5) and the gateway's admin listener (+6); +4 is kept for the Kubernetes API.
 
 The workspace lives on this machine only, in memory and in a private folder that is removed when
 it ends (Ctrl-C). It needs no Slack app, no AWS account and no cluster, and reads none of theirs.
@@ -45,6 +49,7 @@ def main(argv: list[str]) -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     # Imported late: they need the extra.
+    from tidegate_dev.bucket import FolderRefusedError
     from tidegate_dev.gateway import GatewayFailedError
     from tidegate_dev.workspace import DevWorkspace
 
@@ -57,18 +62,21 @@ async def _run(options: argparse.Namespace) -> int:
         user=PEOPLE[options.user],
         faults=tuple(options.fault),
         environment=dict(os.environ),
+        bucket_folder=options.bucket_folder,
     )
     try:
         starting = asyncio.create_task(workspace.start())
         if not await _first(starting, interrupted):
             return 0
-        print(f"Tidegate workspace: {workspace.url}", flush=True)
-        print("Stop it with Ctrl-C.", flush=True)
+        print(_greeting(workspace), end="", flush=True)
         if not options.no_browser:
             await _open_browser(workspace.url)
         await interrupted.wait()
     except PortInUseError as error:
         _complain(_busy(error.port, options.port))
+        return 1
+    except FolderRefusedError as error:
+        _complain(str(error))
         return 1
     except GatewayFailedError as error:
         _complain(f"the gateway did not start. The last it said:\n{error}")
@@ -76,6 +84,19 @@ async def _run(options: argparse.Namespace) -> int:
     finally:
         await workspace.stop()
     return 0
+
+
+def _greeting(workspace: "DevWorkspace") -> str:
+    """Return what a person should know at the start, written in one piece.
+
+    Whoever starts it may read no further than the address.
+    """
+    return (
+        f"Tidegate workspace: {workspace.url}\n"
+        f"Drop a file into {workspace.listing.folder} and share it: /share NAME\n"
+        f"Or share from a shell: {workspace.gallery_line}\n"
+        "Stop it with Ctrl-C.\n"
+    )
 
 
 async def _first(starting: "asyncio.Task[None]", interrupted: asyncio.Event) -> bool:
@@ -120,6 +141,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a folder")
+    return Path(text).expanduser().absolute()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tidegate dev",
@@ -131,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument(
         "--user", type=str.lower, choices=PEOPLE, default="ada", help="who you are (%(default)s)"
+    )
+    parser.add_argument(
+        "--bucket-folder",
+        type=_folder,
+        metavar="DIR",
+        help="keep the bucket in a folder in DIR, an empty one; else it goes with the workspace",
     )
     parser.add_argument(
         "--fault",

@@ -9,8 +9,10 @@ import base64
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,18 +24,25 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from tidegate_dev.objects.seed import BUCKET
+
 Json = dict[str, Any]
 
+# Longer than any link that they sign, or a link would end with them.
+KEYS_LIVE_SECONDS: Final = 8 * 24 * 60 * 60
 REGION: Final = "eu-west-1"
 AUDIENCE: Final = "cluster"
 ISSUER: Final = "tidegate"
+ALIAS: Final = "reports"
+SHARED_IN: Final = ("C0OPS", "C0REPORTS")
+MODES: Final = ("link", "image", "upload", "gallery")
 GROUPS: Final = {"S0DEPLOYERS": "deployers", "S0SRE": "sre"}
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "TZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where everything listens, counted from the page's port; + 3 and + 4 are kept free."""
+    """Where everything listens, counted from the page's port; + 4 is kept free."""
 
     page: int
 
@@ -48,6 +57,11 @@ class Ports:
         return self.page + 2
 
     @property
+    def objects(self) -> int:
+        """Return the port of S3."""
+        return self.page + 3
+
+    @property
     def service(self) -> int:
         """Return the port of the service in the cluster."""
         return self.page + 5
@@ -60,11 +74,12 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """AWS keys that mean something to this workspace's edge and to nobody else."""
+    """AWS keys that mean something to this workspace's edge and S3, and to nobody else."""
 
     access_key: str = field(default_factory=lambda: f"ASIA{secrets.token_hex(8).upper()}")
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
     session_token: str = field(default_factory=lambda: secrets.token_urlsafe(96), repr=False)
+    expires_at: float = field(default_factory=lambda: time.time() + KEYS_LIVE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +137,7 @@ def environment(folder: Path, *, made: Secrets, ours: Mapping[str, str]) -> dict
         "AWS_ACCESS_KEY_ID": made.aws.access_key,
         "AWS_SECRET_ACCESS_KEY": made.aws.secret_key,
         "AWS_SESSION_TOKEN": made.aws.session_token,
+        "AWS_CREDENTIAL_EXPIRATION": _moment(made.aws.expires_at),
         "AWS_REGION": REGION,
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -159,12 +175,42 @@ def _document(folder: Path, *, ports: Ports, api_url: str, key_file: Path) -> Js
             }
         },
         "actions": _actions(),
+        "s3": _s3(ports),
         "identity": {"signing_key": {"file": str(key_file)}, "issuer": ISSUER},
         "api": {"tokens": [{"name": "journey", "secret": {"env": "TIDEGATE_API_TOKEN"}}]},
     }
 
 
+def _s3(ports: Ports) -> Json:
+    bucket = {"name": BUCKET, "channels": list(SHARED_IN), "modes": list(MODES)}
+    return {
+        "region": REGION,
+        "endpoint_url": f"http://127.0.0.1:{ports.objects}",
+        "buckets": {ALIAS: bucket},
+    }
+
+
 def _actions() -> Json:
+    return {**_cluster_actions(), **_share_actions()}
+
+
+def _share_actions() -> Json:
+    allow = {"user_groups": ["S0DEPLOYERS"], "channels": list(SHARED_IN)}
+    return {
+        "share-link": {"use": "s3_share_link", "allow": allow},
+        "share-image": {"use": "s3_share_image", "allow": allow},
+        "share-file": {"use": "s3_upload", "allow": allow},
+        "share-command": {
+            "use": "s3_upload",
+            "match": {"command": ["/share"]},
+            "params": {"bucket": {"default": ALIAS}, "key": {"from": "text[0]"}},
+            "allow": allow,
+            "repeat": "allow",
+        },
+    }
+
+
+def _cluster_actions() -> Json:
     deployers = {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["staging"]}}
     version = "[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?"
     words: Json = {"namespace": {"default": "staging"}, "deployment": {"from": "text[0]"}}
@@ -229,6 +275,10 @@ def _actions() -> Json:
             "idempotent": True,
         },
     }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _private(path: Path, content: bytes) -> None:

@@ -11,6 +11,12 @@ FAULTS: Final = {
     "slack_hang": ("Slack hangs", "Slack takes what the gateway writes and does not answer."),
     "edge_throttle": ("edge throttles", "The API Gateway turns every request away (429)."),
     "rollout_fails": ("rollout fails", "New pods do not become ready, so the rollout fails."),
+    "s3_breaks_off": ("S3 breaks off", "S3 ends every download after a few hundred bytes."),
+    "s3_asks_to_wait": ("S3 asks to wait", "S3 answers that it is asked too often (503)."),
+    "slack_loses_upload": (
+        "Slack loses the upload",
+        "Slack takes a file, and then never shows it in the channel.",
+    ),
 }
 
 

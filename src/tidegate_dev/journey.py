@@ -15,10 +15,13 @@ Key = Literal[
     "allowed",
     "recorded",
     "acked",
+    "checked",
     "sent",
     "progress",
+    "placed",
     "answered",
     "told",
+    "opened",
     "refused",
 ]
 Status = Literal["done", "active", "waiting", "failed"]
@@ -31,11 +34,16 @@ _ORDER: Final[tuple[Key, ...]] = (
     "refused",
     "recorded",
     "acked",
+    "checked",
     "sent",
     "progress",
+    "placed",
     "answered",
     "told",
+    "opened",
 )
+AFTER_ACK: Final[tuple[Key, ...]] = _ORDER[_ORDER.index("acked") + 1 :]
+SHARE_COMMAND: Final = "/share"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +71,11 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Journey:
-    """One delivery on its way through the gateway, and the run that came of it."""
+    """One delivery on its way through the gateway, and the run that came of it.
+
+    *shares* is the key of the object that it asks to be shared, *mode* how; *files* are the ids
+    of what Slack made of it, and *requests* what S3 was asked about it.
+    """
 
     id: str
     title: str
@@ -75,6 +87,11 @@ class Journey:
     lines: deque[Json] = field(default_factory=lambda: deque(maxlen=100))
     calls: deque[Json] = field(default_factory=lambda: deque(maxlen=20))
     exchanges: deque[Json] = field(default_factory=lambda: deque(maxlen=50))
+    shares: str | None = None
+    mode: str = ""
+    openings: int = 0
+    files: set[str] = field(default_factory=set)
+    requests: deque[Json] = field(default_factory=lambda: deque(maxlen=50))
 
     def step(self, key: Key, label: str) -> Step:
         """Return the step *key*, made when it is new."""
@@ -122,11 +139,25 @@ def title_of(delivery: Delivery) -> str:
         form = parse_qs(delivery.body.decode("utf-8", "replace"))
         return f"{delivery.title} {' '.join(form.get('text', []))}".strip()
     about = _value(delivery)
+    key = shared_key(delivery)
+    if key is not None:
+        return f"{delivery.title} · {key}"
     target = about.get("deployment")
     namespace = about.get("namespace")
     if isinstance(target, str) and isinstance(namespace, str):
         return f"{delivery.title} · {target} → {namespace}"
     return delivery.title or delivery.kind
+
+
+def shared_key(delivery: Delivery) -> str | None:
+    """Return the key of the object that *delivery* asks to be shared, or None."""
+    if delivery.kind == "command":
+        form = parse_qs(delivery.body.decode("utf-8", "replace"))
+        words = " ".join(form.get("text", [])).split()
+        return words[0] if delivery.title == SHARE_COMMAND and words else None
+    about = _value(delivery)
+    key = about.get("key")
+    return key if isinstance(key, str) and isinstance(about.get("bucket"), str) else None
 
 
 def _value(delivery: Delivery) -> Json:

@@ -1,7 +1,8 @@
 """The journeys of a workspace: what each end says, put into the order in which it happens.
 
-Four sources tell, each only what it knows: the delivery (sent and acknowledged), the gateway's
-log lines (by request id, then by run), the edge's exchanges (by run) and the Web API calls.
+Each source tells only what it knows: the delivery (sent and acknowledged), the gateway's log
+lines (by request id, then by run), the edge's exchanges (by run), the Web API calls, and for what
+is shared S3's requests and Slack's files (share_steps).
 """
 
 import json
@@ -9,7 +10,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tidegate_dev.journey import FINAL, Journey, Key, base_string, payload_of, title_of
+from tidegate_dev import share_steps
+from tidegate_dev.journey import (
+    AFTER_ACK,
+    FINAL,
+    Journey,
+    Key,
+    base_string,
+    payload_of,
+    shared_key,
+    title_of,
+)
 from tidegate_dev.masking import Masking
 from tidegate_dev.slack.deliveries import Delivery
 
@@ -120,6 +131,7 @@ class Journeys:
                 "ms": delivery.ack_ms,
             },
             "edge": list(journey.exchanges),
+            "s3": list(journey.requests),
             "slack_calls": list(journey.calls),
             "log": list(journey.lines),
         }
@@ -140,13 +152,18 @@ class Journeys:
         self._changed(journey)
 
     def _begin(self, delivery: Delivery) -> Journey:
-        journey = Journey(id=delivery.id, title=title_of(delivery), delivery=delivery)
+        journey = Journey(
+            id=delivery.id,
+            title=title_of(delivery),
+            delivery=delivery,
+            shares=shared_key(delivery),
+        )
         for key, label in _FIRST_PASS:
             journey.step(key, label)
         journey.steps["verified"].status = "active"
         journey.steps["verified"].details = self._signed(delivery)
         journey.step("acked", "acked")
-        for key, label in _SECOND_PASS:
+        for key, label in _SECOND_PASS if journey.shares is None else share_steps.STEPS:
             journey.step(key, label)
         self._all[journey.id] = journey
         while len(self._all) > KEPT:
@@ -190,7 +207,7 @@ class Journeys:
             verified.label = "not taken" if reached else "not reached"
             verified.value = _STATUS_NOTES.get(delivery.http_status or 0, "")
             journey.drop("matched", "allowed", "recorded")
-        journey.drop("sent", "progress", "answered", "told")
+        journey.drop(*AFTER_ACK)
 
     # What the gateway says
 
@@ -210,6 +227,8 @@ class Journeys:
                     self._denied(journey, line)
                 case "sending":
                     self._sending(journey, line)
+                case "sharing":
+                    share_steps.sharing(journey, line)
                 case "outcome":
                     self._outcome(journey, line)
                 case "progress":
@@ -253,7 +272,7 @@ class Journeys:
             recorded = journey.step("recorded", "recorded")
             recorded.status, recorded.value = "failed", str(line.get("reason") or "")
             journey.state = "refused"
-            journey.drop("sent", "progress", "answered", "told")
+            journey.drop(*AFTER_ACK)
             return
         self._taken(journey, line, str(outcome))
 
@@ -264,7 +283,7 @@ class Journeys:
             allowed.status, allowed.ms = "done", _number(line, "decide_ms")
             allowed.value = "for now; asked again before it acts" if outcome == "recorded" else ""
         if not isinstance(run, str):
-            journey.drop("allowed", "recorded", "sent", "answered", "told")
+            journey.drop("allowed", "recorded", *AFTER_ACK)
             journey.state = "succeeded"
             return
         if outcome == "joined":
@@ -286,8 +305,9 @@ class Journeys:
         for key in ("verified", "matched", "allowed"):
             if journey.steps[key].status in ("waiting", "active"):
                 journey.steps[key].status = "done"
-        if journey.steps["sent"].status == "waiting":
-            journey.steps["sent"].status = "active"
+        next_key: Key = "sent" if journey.shares is None else "checked"
+        if journey.steps[next_key].status == "waiting":
+            journey.steps[next_key].status = "active"
 
     def _joined(self, journey: Journey, run: str, label: str, words: str) -> None:
         """No run of its own: what is under way shows with the journey that began it."""
@@ -295,14 +315,14 @@ class Journeys:
         recorded = journey.step("recorded", "recorded")
         recorded.status, recorded.label = "done", label
         recorded.value = f"run {run} {words}: nothing is done twice"
-        journey.drop("sent", "progress", "answered", "told")
+        journey.drop(*AFTER_ACK)
         journey.state = label
 
     def _refuse(self, journey: Journey, reason: str, *drop: Key) -> None:
         refused = journey.step("refused", "refused")
         refused.status, refused.value = "failed", _reason_words(reason)
         refused.details = {"reason": reason, "told": "in an ephemeral message, to this person only"}
-        journey.drop(*drop, "recorded", "sent", "progress", "answered", "told")
+        journey.drop(*drop, "recorded", *AFTER_ACK)
         journey.state = "refused"
 
     def _authorised(self, journey: Journey, line: Json) -> None:
@@ -321,7 +341,7 @@ class Journeys:
         allowed = journey.steps.get("allowed")
         if allowed is not None:
             allowed.value = "at first; then asked again with fresh facts"
-        journey.drop("sent", "progress", "answered")
+        journey.drop(*(key for key in AFTER_ACK if key != "told"))
         journey.state = "denied"
 
     def _sending(self, journey: Journey, line: Json) -> None:
@@ -335,6 +355,10 @@ class Journeys:
 
     def _outcome(self, journey: Journey, line: Json) -> None:
         state = str(line.get("state") or "")
+        if journey.shares is not None and state != "denied":
+            share_steps.outcome(journey, state, line)
+            journey.state = state or journey.state
+            return
         sent = journey.steps.get("sent")
         if sent is not None and sent.status == "active" and line.get("status") is not None:
             sent.status, sent.value = "done", str(line["status"])
@@ -395,14 +419,14 @@ class Journeys:
         for journey in self._all.values():
             if journey.run is None or journey.is_over:
                 continue
-            for key in ("sent", "progress", "told"):
+            for key in ("checked", "sent", "progress", "placed", "told"):
                 step = journey.steps.get(key)
                 if step is not None and step.status == "active":
                     step.value = "the gateway was killed; it goes on from the record"
                     self._changed(journey)
                     break
 
-    # What the edge and the Web API say
+    # What the edge, S3 and the Web API say
 
     def exchanged(self, exchange: Mapping[str, Any]) -> None:
         """The edge took, or refused, one request."""
@@ -421,8 +445,30 @@ class Journeys:
     def called(self, method: str, call: Mapping[str, Any]) -> None:
         """The gateway called the Web API about a message."""
         for journey in self._all.values():
-            if not journey.is_over and _about(journey, call):
-                journey.calls.append({"method": method, **self._masking.json(dict(call))})
+            if journey.is_over or not _about(journey, method, call):
+                continue
+            shown = {name: call.get(name) for name in ("arguments", "status", "error")}
+            journey.calls.append({"method": method, **self._masking.json(shown)})
+            if journey.shares is not None:
+                if isinstance(call.get("file"), str):
+                    journey.files.add(call["file"])
+                share_steps.called(journey, method, call)
+                self._changed(journey)
+
+    def served(self, request: Mapping[str, Any]) -> None:
+        """S3 answered one request."""
+        for journey in reversed(self._all.values()):
+            if share_steps.served(journey, request):
+                self._changed(journey)
+                if request.get("presigned"):
+                    return  # links of the same object cannot be told apart: the latest counts
+
+    def file_changed(self, file: Mapping[str, Any]) -> None:
+        """A file in Slack is in another state."""
+        for journey in self._all.values():
+            if file.get("id") in journey.files and share_steps.under_way(journey):
+                share_steps.file_changed(journey, file)
+                self._changed(journey)
 
     # Inside
 
@@ -451,11 +497,13 @@ class Journeys:
         self._on_change(journey)
 
 
-def _about(journey: Journey, call: Mapping[str, Any]) -> bool:
-    """Whether a Web API call concerns the message that was clicked, or the run."""
+def _about(journey: Journey, method: str, call: Mapping[str, Any]) -> bool:
+    """Whether a Web API call concerns the message that was clicked, the run, or its file."""
     arguments = call.get("arguments")
     if not isinstance(arguments, Mapping):
         return False
+    if method.startswith("files."):
+        return share_steps.about_file(journey, arguments)
     ts = journey.delivery.message_ts
     if ts is not None and arguments.get("ts") == ts:
         return True

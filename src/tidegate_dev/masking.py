@@ -9,6 +9,10 @@ MAX_TEXT: Final = 20_000
 
 _RESPONSE_URL: Final = re.compile(r"(response(?:/|%2F))[A-Za-z0-9_-]{8,}")
 _TRIGGER: Final = re.compile(r"""(trigger_id(?:%22%3A(?:%20|\+)?%22|"\s*:\s*"|=))[^&%"\s]+""")
+_PRESIGNED: Final = re.compile(
+    r"(X-Amz-(?:Credential|Security-Token|Signature)(?:=|%3D))[^&\s\"'<>|]+", re.IGNORECASE
+)
+_UPLOAD: Final = re.compile(r"(/upload/v1/)[A-Za-z0-9_-]{8,}")
 _BEARER: Final = re.compile(r"(?i)(bearer )\S+")
 _SECRET_NAMES: Final = frozenset(
     {
@@ -34,7 +38,7 @@ class Masking:
         """Return *text* with every secret replaced, cut to a length fit to be shown."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
-        for looks_secret in (_RESPONSE_URL, _TRIGGER, _BEARER):
+        for looks_secret in (_RESPONSE_URL, _TRIGGER, _PRESIGNED, _UPLOAD, _BEARER):
             text = looks_secret.sub(rf"\g<1>{MASK}", text)
         return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 

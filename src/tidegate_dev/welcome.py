@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from tidegate_dev.configuration import ALIAS
 from tidegate_dev.slack.far_end import SlackFarEnd
 
 Json = dict[str, Any]
@@ -10,13 +11,21 @@ Json = dict[str, Any]
 HINT: Final = "Press Deploy. Then press it again, or be Guest."
 TARGET: Final = {"namespace": "staging", "deployment": "web"}
 IMAGE: Final = "web:2.4.1"
+CHART: Final = "q3/charts/deploys.png"
 
 
-def post_welcome(slack: SlackFarEnd) -> None:
-    """Every channel has its first messages, and only #ops counts as read."""
+def post_welcome(slack: SlackFarEnd, *, gallery_line: str) -> None:
+    """Every channel has its first messages, and only #ops counts as read.
+
+    Args:
+        slack: Where.
+        gallery_line: What shares a gallery when it is typed into a shell.
+    """
     slack.post_as_bot("C0OPS", "Deploy web 2.4.1 to staging?", _staging())
     slack.post_as_bot("C0OPS", "Deploy web 2.4.1 to production?", _production())
     slack.post_as_other("C0REPORTS", "The build of web 2.4.2 is green.", _build())
+    slack.post_as_bot("C0REPORTS", "The Q3 report is ready to be shared.", _sharing())
+    slack.post_as_bot("C0REPORTS", "A gallery, from a shell.", _gallery(gallery_line))
     slack.post_as_bot("C0INCIDENTS", "Old runbook: restart the checkout service.", _retired())
     slack.workspace.read("C0OPS")
 
@@ -81,6 +90,54 @@ def _build() -> list[Json]:
     ]
 
 
+def _sharing() -> list[Json]:
+    chart = {"title": "Deploys by week", "alt_text": "Bars that rise from 31 deploys to 79"}
+    return [
+        _header("The Q3 report is ready"),
+        _section(
+            "It lies in a *private bucket*. Everyone in <!subteam^S0DEPLOYERS> may share it here; "
+            "the bucket stays closed."
+        ),
+        {
+            "type": "actions",
+            "block_id": "share",
+            "elements": [
+                _button(
+                    "s3_share_link", "Post a link", _object("q3/report.pdf", title="Q3 report")
+                ),
+                _button("s3_share_image", "Show the chart", _object(CHART, **chart)),
+                _button("s3_upload", "Upload the CSV", _object("q3/deploys.csv")),
+            ],
+        },
+        _section(
+            "*And one that is refused.* `invoice.pdf` is no PDF: under that name lies a program. "
+            "What an object is, its content decides."
+        ),
+        {
+            "type": "actions",
+            "block_id": "share-refused",
+            "elements": [_button("s3_upload", "Upload invoice.pdf", _object("q3/invoice.pdf"))],
+        },
+        {
+            "type": "context",
+            "elements": [
+                _mrkdwn(
+                    "Or type `/share q3/report.pdf` below. The *Bucket* drawer shows what is there."
+                )
+            ],
+        },
+    ]
+
+
+def _gallery(line: str) -> list[Json]:
+    return [
+        _section(
+            "*All charts as one gallery* come from a shell, as from a job that made them. "
+            f"Copy this into a terminal on this machine:\n```{_escaped(line)}```"
+        ),
+    ]
+
+
 def _retired() -> list[Json]:
     return [
         _section(
@@ -118,6 +175,14 @@ def _button(action_id: str, text: str, value: Json, *, style: str | None = None)
     if style is not None:
         button["style"] = style
     return button
+
+
+def _object(key: str, **more: str) -> Json:
+    return {"bucket": ALIAS, "key": key, **more}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _replicas(count: int) -> Json:

@@ -7,12 +7,14 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
-from tidegate_dev import configuration, view
+from tidegate_dev import bucket, configuration, shell, view
+from tidegate_dev.bucket import Listing
 from tidegate_dev.cluster import Cluster, cluster_app
 from tidegate_dev.configuration import Ports, Secrets
 from tidegate_dev.edge import Edge, EdgeConfig, Exchange, edge_app
@@ -23,10 +25,14 @@ from tidegate_dev.journey import Journey
 from tidegate_dev.journeys import Journeys
 from tidegate_dev.listener import Listener, PortInUseError, bind
 from tidegate_dev.masking import Masking
+from tidegate_dev.objects import AccessKey, S3FarEnd, S3Faults, Served
+from tidegate_dev.objects.seed import BUCKET
 from tidegate_dev.server import BadRequestError, PageServer
 from tidegate_dev.sigv4_check import IssuedKeys
 from tidegate_dev.slack.deliveries import Delivery
 from tidegate_dev.slack.far_end import NotThereError, SlackFarEnd
+from tidegate_dev.slack.faults import SHARING
+from tidegate_dev.slack.files import File
 from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.state import Change
 from tidegate_dev.slack.web_api import ApiCall
@@ -36,6 +42,13 @@ Json = dict[str, Any]
 
 GATEWAY_COMMAND: Final = (sys.executable, "-m", "tidegate", "serve")
 SHOWN_DELIVERIES: Final = 50
+BROKEN_OFF_BYTES: Final = 400  # less than any object of the seed has
+# The gateway reads. A policy that lets it do more would be wrong in earnest as well.
+_WRITES: Final = frozenset(
+    f"s3:{verb}Object{what}"
+    for verb in ("Put", "Delete")
+    for what in ("", "Version", "Tagging", "VersionTagging")
+)
 _ADMIN_SECONDS: Final = 3.0
 
 
@@ -49,6 +62,7 @@ class DevWorkspace:
         user: str,
         faults: tuple[str, ...],
         environment: Mapping[str, str],
+        bucket_folder: Path | None = None,
         gateway_command: tuple[str, ...] = GATEWAY_COMMAND,
     ) -> None:
         self.ports = Ports(page=port)
@@ -70,6 +84,8 @@ class DevWorkspace:
             on_change=self._cluster_changed,
         )
         self.edge = self._edge()
+        self.listing = Listing(on_change=self._listing_changed)
+        self.s3_faults = S3Faults()
         self._switches = self._switchboard()
         self._me = self.slack.viewer = user
         self._first_faults = faults
@@ -77,9 +93,21 @@ class DevWorkspace:
         self._gateway_command = gateway_command
         self._hint: str | None = HINT
         self._folder: Path | None = None
+        self._bucket_folder = bucket_folder
+        self._s3: S3FarEnd | None = None
+        self._script: Path | None = None
         self._listeners: list[Listener] = []
         self._gateway: Gateway | None = None
-        self._cluster_told = False
+        self._cluster_told = self._bucket_told = False
+
+    @property
+    def gallery_line(self) -> str:
+        """Return the line that shares a gallery from a shell, as it is typed."""
+        if self._script is None:
+            return ""
+        return shell.gallery_line(
+            self._script, bucket=configuration.ALIAS, prefix="q3/charts/", channel="C0REPORTS"
+        )
 
     @property
     def url(self) -> str:
@@ -112,6 +140,11 @@ class DevWorkspace:
                 "slack_hang": lambda on: setattr(slack, "hanging", on),
                 "edge_throttle": lambda on: self.edge.set_fault("throttle", on),
                 "rollout_fails": lambda on: self.cluster.set_fault("fail_rollout", on),
+                "s3_breaks_off": lambda on: setattr(
+                    self.s3_faults, "drop_after_bytes", BROKEN_OFF_BYTES if on else None
+                ),
+                "s3_asks_to_wait": lambda on: setattr(self.s3_faults, "slow_down", on),
+                "slack_loses_upload": lambda on: slack.always(SHARING, "lost" if on else None),
             }
         )
 
@@ -123,7 +156,11 @@ class DevWorkspace:
         Raises:
             PortInUseError: Another program has one of the ports.
             GatewayFailedError: The gateway did not come up.
+            FolderRefusedError: The folder that was named cannot hold the bucket.
         """
+        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tidegate-dev-"))
+        buckets = self._bucket_folder or self._folder / "buckets"
+        await asyncio.to_thread(bucket.prepare, buckets)
         sockets = self._take_ports()
         page = PageServer(self).app(self.slack.routes(), port=self.ports.page)
         main = Listener(page, sock=sockets[0])
@@ -134,19 +171,21 @@ class DevWorkspace:
         ]
         for listener in self._listeners:
             await listener.start()
+        await self._start_s3(buckets, sockets[3])
         self.slack.serve_at(main)
         for fault in self._first_faults:
             self._switches.switch(fault, on=True)
-        post_welcome(self.slack)
+        gateway = self._made_gateway(self._folder)
+        post_welcome(self.slack, gallery_line=self.gallery_line)
         self.slack.workspace.listeners.append(self._workspace_changed)
-        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tidegate-dev-"))
-        await self._start_gateway(self._folder)
+        await gateway.start()
 
     def _take_ports(self) -> list[socket.socket]:
         """Return sockets for our own ports, once the gateway's are known to be free too."""
         taken: list[socket.socket] = []
         try:
-            for port in (self.ports.page, self.ports.edge, self.ports.service):
+            ours = (self.ports.page, self.ports.edge, self.ports.service, self.ports.objects)
+            for port in ours:
                 taken.append(bind(port))
             for port in (self.ports.gateway, self.ports.admin):
                 bind(port).close()
@@ -156,32 +195,61 @@ class DevWorkspace:
             raise
         return taken
 
-    async def _start_gateway(self, folder: Path) -> None:
+    async def _start_s3(self, root: Path, sock: socket.socket) -> None:
+        """S3 answers, and what lies in the bucket is known."""
+        aws = self._secrets.aws
+        key = AccessKey(
+            access_key=aws.access_key,
+            secret_key=aws.secret_key,
+            session_token=aws.session_token,
+            expires_at=aws.expires_at,
+            buckets={BUCKET},
+            denied=_WRITES,
+        )
+        self._s3 = s3 = S3FarEnd(
+            root,
+            region=configuration.REGION,
+            keys={key.access_key: key},
+            sock=sock,
+            faults=self.s3_faults,
+        )
+        s3.changes(self.listing.changed)
+        s3.requests(self._served)
+        kept = await asyncio.to_thread(s3.add_bucket, BUCKET)
+        await s3.start()
+        found = await asyncio.to_thread(kept.objects)
+        self.listing.begin(s3.store.root / BUCKET, found)
+
+    def _made_gateway(self, folder: Path) -> Gateway:
+        """Return the gateway, not yet started, with everything it reads in *folder*."""
         config = configuration.write(
             folder, ports=self.ports, made=self._secrets, api_url=self.slack.api_url
         )
+        environment = configuration.environment(folder, made=self._secrets, ours=self._environment)
+        self._script = shell.write(folder, config=config, environment=environment)
         self._gateway = Gateway(
             command=(*self._gateway_command, "--config", str(config)),
             folder=folder,
-            environment=configuration.environment(
-                folder, made=self._secrets, ours=self._environment
-            ),
+            environment=environment,
             url=self.slack.gateway_url,
             on_line=self.journeys.logged,
             on_change=self._gateway_changed,
         )
-        await self._gateway.start()
+        return self._gateway
 
     async def stop(self) -> None:
         """No process of ours runs, no port is taken, and the folder is gone."""
         self.hub.close()
         self.slack.faults.calm()
+        self.s3_faults.calm()
         self.cluster.faults.clear()
         if self._gateway is not None:
             await self._gateway.stop()
         await self.slack.close_deliveries()
         self.slack.files.close()
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
+        if self._s3 is not None:
+            await self._s3.stop()
         await self.edge.aclose()
         self.cluster.close()
         if self._folder is not None:
@@ -209,6 +277,7 @@ class DevWorkspace:
             "faults": self._switches.as_json(),
             "gateway": self._gateway_json(),
             "cluster": view.cluster(self.cluster.state()),
+            "bucket": self.listing.as_json(),
             "hint": self._hint,
         }
 
@@ -314,28 +383,48 @@ class DevWorkspace:
     # What the far ends tell
 
     def _workspace_changed(self, change: Change) -> None:
-        subject = change.subject
-        match change.kind:
-            case "message":
-                if isinstance(subject, Message):
-                    shown = view.message(self.slack, subject)
-                    self.hub.tell("message", {"channel": change.channel, "message": shown})
-            case "message_deleted":
+        match change.kind, change.subject:
+            case "message", Message() as message:
+                shown = view.message(self.slack, message)
+                self.hub.tell("message", {"channel": change.channel, "message": shown})
+            case "message_deleted", _:
                 self.hub.tell("message_deleted", {"channel": change.channel, "ts": change.ts})
-            case "delivery":
-                if isinstance(subject, Delivery):
-                    self.journeys.delivered(subject)
-                    self.hub.tell("delivery", {"delivery": view.delivery(subject)})
-            case "call":
-                if isinstance(subject, ApiCall):
-                    self._called(subject)
-            case "file" | "user" | "read":
+            case "delivery", Delivery() as delivery:
+                self.journeys.delivered(delivery)
+                self.hub.tell("delivery", {"delivery": view.delivery(delivery)})
+            case "call", ApiCall() as call:
+                self._called(call)
+            case "file", File() as file:
+                self._file_changed(file)
+            case _:
                 pass
 
     def _called(self, call: ApiCall) -> None:
-        if call.method.startswith("chat."):
-            told = {"arguments": call.arguments, "status": call.status, "error": call.error}
+        if call.method.startswith(("chat.", "files.")):
+            told = {
+                "arguments": call.arguments,
+                "status": call.status,
+                "error": call.error,
+                "file": call.answer.get("file_id"),
+            }
             self.journeys.called(call.method, told)
+
+    def _file_changed(self, file: File) -> None:
+        known = file.known_type
+        self.journeys.file_changed(
+            {
+                "id": file.id,
+                "state": file.state,
+                "size": file.size,
+                "type": known.pretty if known else "",
+                "shared": bool(file.shares),
+            }
+        )
+
+    def _served(self, request: Served) -> None:
+        found = self.listing.find(request.key)
+        about = {} if found is None else {"size": found.size, "type": found.type}
+        self.journeys.served({**asdict(request), **about})
 
     def _exchanged(self, exchange: Exchange) -> None:
         self.journeys.exchanged(exchange.to_dict())
@@ -357,6 +446,17 @@ class DevWorkspace:
             return
         self._cluster_told = True
         asyncio.get_running_loop().call_soon(self._tell_cluster)
+
+    def _listing_changed(self) -> None:
+        """Tell once for all that changes in this turn of the loop."""
+        if self._bucket_told:
+            return
+        self._bucket_told = True
+        asyncio.get_running_loop().call_soon(self._tell_bucket)
+
+    def _tell_bucket(self) -> None:
+        self._bucket_told = False
+        self.hub.tell("bucket", {"bucket": self.listing.as_json()})
 
     def _tell_cluster(self) -> None:
         self._cluster_told = False

@@ -208,6 +208,22 @@ def cluster(*pods: Json) -> Json:
     return {"workloads": [workload]}
 
 
+def object_(key: str, kind: str, size: int, **more: Any) -> Json:
+    version = "486b6b8eeb86421a5b1ca7cf951516d1"
+    return {"key": key, "size": size, "type": kind, "version": version, "at": NOW, **more}
+
+
+def bucket(*objects: Json, **more: Any) -> Json:
+    fields = {
+        "name": "acme-reports",
+        "alias": "reports",
+        "folder": "/tmp/tidegate-dev-x/buckets/acme-reports",
+        "count": len(objects),
+        "objects": list(objects),
+    }
+    return {**fields, **more}
+
+
 def first_state() -> Json:
     return {
         "workspace": {"name": "Tidegate workspace", "team_id": "T0TIDE"},
@@ -242,9 +258,13 @@ def first_state() -> Json:
             fault("slack_hang", "Slack hangs", "Slack takes calls and does not answer them."),
             fault("edge_throttle", "edge throttles", "The edge answers 429."),
             fault("rollout_fails", "rollout fails", "New pods never become ready."),
+            fault("s3_breaks_off", "S3 breaks off", "S3 ends every download early."),
+            fault("s3_asks_to_wait", "S3 asks to wait", "S3 is asked too often."),
+            fault("slack_loses_upload", "Slack loses the upload", "Slack shows no file."),
         ],
         "gateway": {"state": "up", "pid": 4242, "restarts": 0},
         "cluster": cluster(pod("web-7c-x2v9p"), pod("web-7c-lm4kd"), pod("web-5f-9qwer")),
+        "bucket": bucket(object_("q3/report.pdf", "application/pdf", 1338)),
         "hint": "Press Deploy. Then press it again, or be Guest.",
     }
 

@@ -28,6 +28,7 @@ from tests.dev.objects_client import (
     botocore_client,
     staged,
 )
+from tidegate_dev.objects import Served
 
 NASTY_KEYS = [
     "with space & more.txt",
@@ -445,6 +446,23 @@ async def test_botocore_s_virtual_addresses_work(stage: Stage) -> None:
         stage, "GET", target_of(address), headers={"Host": host}, sign=False
     )
     assert (status, body) == (200, b"one")
+
+
+# What is told of requests
+
+
+async def test_whoever_asks_is_told_of_every_request_once_it_is_answered(stage: Stage) -> None:
+    await stage.put("a", b"one")
+    told: list[Served] = []
+    end = stage.s3.requests(told.append)
+    await stage.get("a")
+    await stage.refusal("get_object", Key="b")
+    end()
+    await stage.get("a")
+    found = [(one.operation, one.key, one.status, one.code, one.body_bytes) for one in told]
+    assert found[0] == ("GetObject", "a", 200, "", 3)
+    assert found[1][:4] == ("GetObject", "b", 404, "NoSuchKey")
+    assert len(found) == 2
 
 
 # Presigned

@@ -938,6 +938,43 @@ CONTRASTS = """() => {
   return found;
 }"""
 
+
+def test_the_bucket_drawer_shows_what_lies_there_and_opens_nothing(
+    page: Page, workspace: Workspace
+) -> None:
+    visit(page, workspace)
+    page.get_by_role("button", name="Bucket").click()
+    drawer = page.get_by_role("region", name="Bucket")
+    expect(drawer).to_contain_text("/tmp/tidegate-dev-x/buckets/acme-reports")
+    rows = drawer.get_by_role("listitem")
+    expect(rows).to_contain_text(["q3/report.pdf"])
+    expect(rows.first).to_contain_text("application/pdf · 1.3 KB · version 486b6b8")
+    new = scene.object_("notes <b>.txt", "text/plain", 21)
+    workspace.emit("bucket", bucket=scene.bucket(*workspace.state["bucket"]["objects"], new))
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("notes <b>.txt")
+    expect(drawer.get_by_role("link")).to_have_count(0)
+    expect(drawer.get_by_role("button")).to_have_count(0)
+    workspace.emit("bucket", bucket=scene.bucket(new, count=300))
+    expect(drawer).to_contain_text("… and 299 more.")
+    workspace.emit("bucket", bucket=scene.bucket())
+    expect(drawer).to_contain_text("The bucket is empty.")
+
+
+def test_one_drawer_is_open_at_a_time_and_stays_so_after_a_reload(
+    page: Page, workspace: Workspace
+) -> None:
+    visit(page, workspace)
+    page.get_by_role("button", name="Cluster").click()
+    page.get_by_role("button", name="Bucket").click()
+    for _ in range(2):
+        expect(page.get_by_role("region", name="Bucket")).to_be_visible()
+        expect(page.get_by_role("region", name="Cluster")).to_have_count(0)
+        page.reload()
+    page.get_by_role("button", name="Bucket").click()
+    expect(page.get_by_role("region", name="Bucket")).to_have_count(0)
+
+
 # What sticks out of the window, or out of a box that does not scroll sideways.
 OVERFLOWS = """() => [...document.querySelectorAll("#page *")]
   .filter((e) => !e.closest(".unseen, .tip, svg") && e.getBoundingClientRect().width > 1)
@@ -992,20 +1029,27 @@ def busy_state() -> Json:
         scene.pod("web-5f-zzz11", "Terminating", ready=False),
         scene.pod("web-5f-zz911", "CrashLoopBackOff", ready=False),
     )
+    state["bucket"] = scene.bucket(
+        scene.object_("q3/" + "a-name-without-any-space-" * 5 + ".csv", "text/csv", 1536),
+        scene.object_("q3/report", "application/vnd.openxmlformats-officedocument", 10**9),
+        folder="/tmp/" + "a-folder-without-any-space-" * 5,
+        count=7,
+    )
     state["cluster"]["workloads"][0]["events"].append(
         {"at": "2027-01-15T08:00:00Z", "text": "Back-off restarting", "level": "warning"}
     )
     return state
 
 
+@pytest.mark.parametrize("drawer", ["Cluster", "Bucket"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read_in_light_and_in_dark(
-    page: Page, workspace: Workspace, scheme: str
+    page: Page, workspace: Workspace, scheme: str, drawer: str
 ) -> None:
     workspace.state = busy_state()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     visit(page, workspace)
-    page.get_by_role("button", name="Cluster").click()
+    page.get_by_role("button", name=drawer).click()
     page.get_by_role("log").get_by_text("verified").click()
     page.get_by_role("combobox", name="Message #ops").fill("/")
     expect(page.get_by_role("listbox", name="Commands")).to_be_visible()
@@ -1015,12 +1059,15 @@ def test_all_text_can_be_read_in_light_and_in_dark(
     assert red < 60 if scheme == "dark" else red > 200
 
 
+@pytest.mark.parametrize("drawer", ["Cluster", "Bucket"])
 @pytest.mark.parametrize("width", [900, 1440, 1920])
-def test_nothing_sticks_out_at_any_width(page: Page, workspace: Workspace, width: int) -> None:
+def test_nothing_sticks_out_at_any_width(
+    page: Page, workspace: Workspace, width: int, drawer: str
+) -> None:
     workspace.state = busy_state()
     page.set_viewport_size({"width": width, "height": 700})
     visit(page, workspace)
-    page.get_by_role("button", name="Cluster").click()
+    page.get_by_role("button", name=drawer).click()
     assert page.evaluate(OVERFLOWS) == []
 
 

@@ -1,11 +1,13 @@
 """The dev workspace as a whole: its page's server, its gateway process, its command."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,11 +15,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from botocore.exceptions import ClientError
 
-from tidegate_dev import command, configuration
+from tests.dev.objects_client import botocore_client
+from tidegate_dev import command, configuration, shell
+from tidegate_dev.bucket import FolderRefusedError
 from tidegate_dev.configuration import Ports, Secrets
 from tidegate_dev.gateway import GatewayFailedError
 from tidegate_dev.listener import LOOPBACK, PortInUseError, bind
+from tidegate_dev.objects import AccessKey
 from tidegate_dev.workspace import DevWorkspace
 
 SMALL_GATEWAY = (sys.executable, str(Path(__file__).parent / "small_gateway.py"))
@@ -134,7 +140,7 @@ async def test_the_state_tells_everything_the_page_needs(page: Page) -> None:
         "guest",
     ]
     assert [channel["name"] for channel in state["channels"]] == ["ops", "reports", "incidents"]
-    assert [channel["unread"] for channel in state["channels"]] == [0, 1, 1]
+    assert [channel["unread"] for channel in state["channels"]] == [0, 3, 1]
     assert state["gateway"]["state"] == "up"
     assert state["hint"] == "Press Deploy. Then press it again, or be Guest."
     assert {fault["name"] for fault in state["faults"]} == {
@@ -144,8 +150,12 @@ async def test_the_state_tells_everything_the_page_needs(page: Page) -> None:
         "slack_hang",
         "edge_throttle",
         "rollout_fails",
+        "s3_breaks_off",
+        "s3_asks_to_wait",
+        "slack_loses_upload",
     }
-    assert [command["command"] for command in state["commands"]] == ["/deploy", "/status"]
+    commands = [command["command"] for command in state["commands"]]
+    assert commands == ["/deploy", "/status", "/share"]
     workloads = state["cluster"]["workloads"]
     assert {"namespace", "name", "image", "replicas", "ready", "revision", "state"} <= set(
         workloads[0]
@@ -274,6 +284,102 @@ async def test_what_makes_no_sense_is_answered_in_plain_words(page: Page) -> Non
     assert (await page.get("dev/state")).status == 200
 
 
+# The bucket
+
+
+async def test_a_file_that_is_dropped_is_told_to_the_page(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    folder = workspace.listing.folder
+    assert folder is not None
+    async with page.session.get(f"{page.url}dev/events") as response:
+        events = Events(response.content)
+        _, first = await events.next()
+        assert first["bucket"]["folder"] == str(folder)
+        before = {one["key"] for one in first["bucket"]["objects"]}
+        assert {"q3/report.pdf", "q3/deploys.csv", "q3/invoice.pdf", "q3/eicar.txt"} <= before
+        (folder / "notes.txt").write_text("Ship it.")
+        found = (await events.named("bucket"))["bucket"]
+        (new,) = (one for one in found["objects"] if one["key"] not in before)
+        assert (new["key"], new["size"], new["type"]) == ("notes.txt", 8, "text/plain")
+        (folder / "notes.txt").unlink()
+        found = (await events.named("bucket"))["bucket"]
+        assert {one["key"] for one in found["objects"]} == before
+
+
+async def test_s3_lets_in_the_gateway_s_keys_and_lets_nobody_write(
+    workspace: DevWorkspace,
+) -> None:
+    url = f"http://127.0.0.1:{workspace.ports.objects}"
+    aws = workspace._secrets.aws
+    key = AccessKey(
+        access_key=aws.access_key, secret_key=aws.secret_key, session_token=aws.session_token
+    )
+    there = {"Bucket": "acme-reports", "Key": "q3/report.pdf"}
+
+    def read_and_write() -> tuple[bytes, str]:
+        with contextlib.closing(botocore_client(url, key)) as client:
+            with contextlib.closing(client.get_object(**there)["Body"]) as body:
+                found = body.read()
+            with pytest.raises(ClientError) as refused:
+                client.put_object(**there, Body=b"new")
+        return found, refused.value.response["Error"]["Code"]
+
+    found, code = await asyncio.to_thread(read_and_write)
+    assert found.startswith(b"%PDF")
+    assert code == "AccessDenied"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/acme-reports/q3/report.pdf") as response,
+    ):
+        assert response.status == 403
+
+
+async def test_the_folder_goes_with_the_workspace_and_one_s_own_stays(tmp_path: Path) -> None:
+    for own in (None, tmp_path / "own"):
+        workspace = make(bucket_folder=own)
+        await workspace.start()
+        folder = workspace.listing.folder
+        await workspace.stop()
+        assert folder is not None
+        assert folder.exists() == (own is not None)
+
+
+async def test_a_folder_with_other_things_in_it_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "holidays").mkdir()
+    workspace = make(bucket_folder=tmp_path)
+    with pytest.raises(FolderRefusedError, match="holidays"):
+        await workspace.start()
+    await workspace.stop()
+    assert not (tmp_path / "acme-reports").exists()
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    workspace = make(bucket_folder=tmp_path / "file")
+    with pytest.raises(FolderRefusedError, match="cannot hold the bucket"):
+        await workspace.start()
+    await workspace.stop()
+
+
+def test_the_line_for_a_shell_brings_its_own_keys_and_only_its_owner_can_read_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "it's a folder"
+    folder.mkdir()
+    made = {"AWS_ACCESS_KEY_ID": "ASIA1", "SLACK_BOT_TOKEN": "xo'xb", "PATH": "/none", "HOME": "/x"}
+    script = shell.write(folder, config=folder / "tidegate.yaml", environment=made)
+    assert stat.S_IMODE(script.stat().st_mode) == 0o700
+    line = shell.gallery_line(script, bucket="reports", prefix="q3/", channel="C0REPORTS")
+    words = line.replace(" --mode gallery", " --help")
+    theirs = {"PATH": os.environ["PATH"], "AWS_PROFILE": "prod"}
+    done = subprocess.run(words, shell=True, capture_output=True, text=True, env=theirs, check=True)
+    assert "Share an object of S3" in done.stdout
+    content = script.read_text()
+    assert "unset AWS_PROFILE" in content
+    assert "/none" not in content
+
+
 # Who may come in
 
 
@@ -366,6 +472,7 @@ async def test_the_gateway_gets_nothing_of_this_machine_s_accounts(
         *("PATH", "PYTHONPATH", "LANG", "TZ", "HOME", "TMPDIR", "PYTHONUNBUFFERED"),
         *("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "TIDEGATE_API_TOKEN"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"),
+        "AWS_CREDENTIAL_EXPIRATION",
         *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED"),
     }
 
@@ -392,6 +499,7 @@ def test_the_configuration_holds_no_secret_and_only_its_owner_can_read_it(tmp_pa
     document = json.loads(content)
     assert document["slack"]["api_url"] == "http://127.0.0.1:8700/api/"
     assert document["pathways"]["cluster"]["type"] == "api_gateway"
+    assert document["s3"]["endpoint_url"] == "http://127.0.0.1:8703"
 
 
 def test_every_start_has_its_own_secrets() -> None:
@@ -402,6 +510,7 @@ def test_every_start_has_its_own_secrets() -> None:
 def test_a_rule_is_shown_by_the_group_that_it_lets_in() -> None:
     assert configuration.admitted("deploy-staging", 0) == "@deployers"
     assert configuration.admitted("deploy-production", 0) == "@sre"
+    assert configuration.admitted("share-link", 0) == "@deployers"
     assert configuration.admitted("status", 0) == "anyone in the workspace"
     assert configuration.admitted("unknown", 0) == ""
     assert configuration.admitted("deploy-staging", 7) == ""
@@ -427,11 +536,18 @@ async def test_a_port_in_use_is_named() -> None:
 
 
 async def test_faults_can_be_on_from_the_start() -> None:
-    workspace = make(faults=("service_slow", "edge_throttle"))
+    sharing = ("s3_breaks_off", "s3_asks_to_wait", "slack_loses_upload")
+    workspace = make(faults=("service_slow", "edge_throttle", *sharing))
     try:
         await workspace.start()
         on = {fault["name"] for fault in workspace.state()["faults"] if fault["on"]}
-        assert on == {"service_slow", "edge_throttle"}
+        assert on == {"service_slow", "edge_throttle", *sharing}
+        assert workspace.s3_faults.slow_down
+        breaks_off_after = workspace.s3_faults.drop_after_bytes
+        assert breaks_off_after is not None
+        assert workspace.slack.faults.next_for("sharing") == "lost"
+        workspace.switch("s3_breaks_off", on=False)
+        assert workspace.s3_faults.drop_after_bytes is None
         assert "slow" in workspace.cluster.faults
         assert "throttle" in workspace.edge.faults
     finally:
@@ -447,7 +563,15 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--port", "80"], ["--port", "x"], ["--user", "eve"], ["--fault", "fire"], ["extra"]]
+    "argv",
+    [
+        ["--port", "80"],
+        ["--port", "x"],
+        ["--user", "eve"],
+        ["--fault", "fire"],
+        ["--bucket-folder", ""],
+        ["extra"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(argv) == 2
@@ -460,6 +584,15 @@ def test_a_missing_extra_is_named(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert command.main(["--no-browser"]) == 2
     assert "pip install 'tidegate[dev]'" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_taken_is_said_with_the_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "holidays").mkdir()
+    argv = ["--no-browser", "--port", str(free_ports()), "--bucket-folder", str(tmp_path)]
+    assert command.main(argv) == 1
+    assert "Name a folder that is empty" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,5 +5,6 @@ from tidegate_dev.objects.changes import ObjectChange
 from tidegate_dev.objects.far_end import S3FarEnd
 from tidegate_dev.objects.faults import S3Faults
 from tidegate_dev.objects.seed import write_seed
+from tidegate_dev.objects.service import Served
 
-__all__ = ["AccessKey", "ObjectChange", "S3FarEnd", "S3Faults", "write_seed"]
+__all__ = ["AccessKey", "ObjectChange", "S3FarEnd", "S3Faults", "Served", "write_seed"]

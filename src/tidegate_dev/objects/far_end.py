@@ -48,9 +48,10 @@ class S3FarEnd:
         region: str,
         keys: Mapping[str, AccessKey],
         sock: socket.socket | None = None,
+        faults: S3Faults | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.faults = S3Faults()
+        self.faults = faults or S3Faults()
         self.region = region
         self.store = ObjectStore(root, tell=self._told, now=now)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3-far-end")
@@ -61,10 +62,12 @@ class S3FarEnd:
             faults=self.faults,
             threads=self._threads,
             hang_up=self._hang_up,
+            tell=self._tell_request,
             now=now,
         )
         self._listener = _HangingUpListener(self._service, port=port, sock=sock)
         self._callbacks: list[Callable[[ObjectChange], None]] = []
+        self._request_callbacks: list[Callable[[Served], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -103,6 +106,11 @@ class S3FarEnd:
         """
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
+
+    def requests(self, callback: Callable[[Served], None]) -> Callable[[], None]:
+        """*callback* is called for every request once it is answered; return what ends that."""
+        self._request_callbacks.append(callback)
+        return lambda: self._request_callbacks.remove(callback)
 
     async def look(self) -> None:
         """Every change in the folders so far is noticed, and told."""
@@ -161,6 +169,10 @@ class S3FarEnd:
     def _tell(self, change: ObjectChange) -> None:
         for callback in tuple(self._callbacks):
             callback(change)
+
+    def _tell_request(self, served: Served) -> None:
+        for callback in tuple(self._request_callbacks):
+            callback(served)
 
     def _hang_up(self, client: tuple[str, int] | None) -> None:
         self._listener.hang_up(client)

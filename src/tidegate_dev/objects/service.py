@@ -78,6 +78,7 @@ class S3Service:
         faults: S3Faults,
         threads: Executor,
         hang_up: Callable[[tuple[str, int] | None], None],
+        tell: Callable[[Served], None],
         now: Callable[[], float],
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -88,6 +89,7 @@ class S3Service:
         self._faults = faults
         self._threads = threads
         self._hang_up = hang_up
+        self._tell = tell
         self._now = now
         # A path names its bucket, whatever there is; a host is looked up.
         self._is_bucket = lambda name: (store.root / name).is_dir()
@@ -120,9 +122,9 @@ class S3Service:
             in_thread=lambda *arguments: self._in_thread(os.pread, *arguments),
             hang_up=lambda: self._hang_up(scope["client"]),
         )
-        self.served.append(
-            replace(exchange.served, status=answer.status, code=answer.code, body_bytes=sent)
-        )
+        served = replace(exchange.served, status=answer.status, code=answer.code, body_bytes=sent)
+        self.served.append(served)
+        self._tell(served)
 
     async def _answered(self, exchange: "_Exchange", scope: Scope, receive: Receive) -> Answer:
         try:

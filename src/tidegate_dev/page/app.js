@@ -1,6 +1,7 @@
 // The dev workspace's page: what stands where. Everything on it comes from the workspace's state
 // (stream.js) and is drawn by the part it belongs to.
 import { html, render, useEffect, useState } from "./dom.js";
+import { Bucket } from "./bucket.js";
 import { Cluster } from "./cluster.js";
 import { Composer, slashLeadsHere } from "./composer.js";
 import { Dialogs } from "./dialog.js";
@@ -10,17 +11,20 @@ import { ChannelHead, Messages } from "./messages.js";
 import { Sidebar } from "./sidebar.js";
 import { follow, markRead, update, useSlice } from "./stream.js";
 
-const DRAWER = "tidegate.cluster";
+const DRAWER = "tidegate.drawer";
+const DRAWERS = { __proto__: null, Cluster, Bucket };
 const PROBLEM_MS = 8000;
 
 function App() {
   const ready = useSlice((state) => state.ready);
   const [drawer, setDrawer] = useState(() => remembered(DRAWER));
   if (!ready) return html`<${Lost} /><p class="starting">Opening the workspace…</p>`;
-  const toggle = () => {
-    remember(DRAWER, !drawer);
-    setDrawer(!drawer);
+  const toggle = (name) => {
+    const next = drawer === name ? "" : name;
+    remember(DRAWER, next);
+    setDrawer(next);
   };
+  const open = DRAWERS[drawer];
   return html`<div class="page">
       <aside class="left" aria-label="Workspace"><${Sidebar} /></aside>
       <main class="middle">
@@ -31,19 +35,23 @@ function App() {
       </main>
       <aside class="right" aria-label="What happens">
         <${Journeys} />
-        ${drawer && html`<${Cluster} />`}
+        ${open && html`<${open} />`}
       </aside>
       <footer class="bottom">
         <${Faults} />
-        <button
-          type="button"
-          class="button button-small drawer-button"
-          aria-expanded=${drawer}
-          aria-controls="cluster"
-          onClick=${toggle}
-        >
-          Cluster <span class="drawer-sign" aria-hidden="true">▸</span>
-        </button>
+        <div class="drawer-buttons">
+          ${Object.keys(DRAWERS).map(
+            (name) => html`<button
+              type="button"
+              class="button button-small"
+              aria-expanded=${drawer === name}
+              aria-controls=${drawer === name ? "drawer" : undefined}
+              onClick=${() => toggle(name)}
+            >
+              ${name} <span class="drawer-sign" aria-hidden="true">▸</span>
+            </button>`,
+          )}
+        </div>
       </footer>
     </div>
     <${Dialogs} />
@@ -92,15 +100,15 @@ function Problem() {
 // A browser may refuse storage altogether; the drawer is then closed after a reload, no more.
 function remembered(key) {
   try {
-    return localStorage.getItem(key) === "true";
+    return localStorage.getItem(key) ?? "";
   } catch {
-    return false;
+    return "";
   }
 }
 
 function remember(key, value) {
   try {
-    localStorage.setItem(key, String(value));
+    localStorage.setItem(key, value);
   } catch {
     // see above
   }

@@ -9,7 +9,7 @@ const MOST_EVENTS = 30;
 export function Cluster() {
   const cluster = useSlice((state) => state.cluster);
   const workloads = keyed(list(cluster?.workloads), (one) => `${one.namespace}/${one.name}`);
-  return html`<section id="cluster" class="cluster" aria-labelledby="cluster-title">
+  return html`<section id="drawer" class="drawer" aria-labelledby="cluster-title">
     <h2 id="cluster-title">Cluster</h2>
     ${workloads.length === 0 &&
     html`<p class="empty">Nothing runs here yet. It fills as soon as the cluster has started.</p>`}

@@ -65,7 +65,7 @@ function Card({ file }) {
 }
 
 /** Up to four letters that say what kind of file it is. */
-function signOf(file) {
+export function signOf(file) {
   const suffix = /\.([a-z0-9]{1,4})$/i.exec(text(file.name))?.[1];
   return (suffix ?? "file").toUpperCase();
 }

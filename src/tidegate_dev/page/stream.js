@@ -23,6 +23,7 @@ let state = {
   faults: [],
   gateway: { state: "starting" },
   cluster: { workloads: [] },
+  bucket: { objects: [] },
   hint: null,
   // The page's own: what it is looking at, and what it has asked for and not heard of yet.
   channel: decodeURIComponent(location.hash.slice(1)) || null,
@@ -161,6 +162,7 @@ const takers = {
   delivery: ({ delivery }) => takeDelivery(delivery),
   journey: ({ journey }) => takeJourney(journey),
   cluster: ({ cluster }) => update({ cluster: share(state.cluster, cluster) }),
+  bucket: ({ bucket }) => update({ bucket: share(state.bucket, bucket) }),
   faults: ({ faults }) => update({ faults: share(state.faults, faults) }),
   gateway: ({ gateway }) => update({ gateway: share(state.gateway, gateway) }),
   user: ({ me }) => update({ me }),

@@ -13,6 +13,11 @@ COMMANDS: Final = (
         "description": "Deploy a version of a service to staging",
     },
     {"command": "/status", "usage": "web", "description": "Show how a service is doing"},
+    {
+        "command": "/share",
+        "usage": "q3/report.pdf",
+        "description": "Upload a file from the bucket to this channel",
+    },
 )
 
 
