@@ -6,15 +6,20 @@ The requests are made beforehand, so that the client costs little while it measu
 import asyncio
 import hashlib
 import hmac
+import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 SECRET = "bench-signing-secret"
 TEAM, BOT, USER, CHANNEL = "T0BENCH", "B0BENCH", "U0ADA", "C0OPS"
 _TS, _ACTION_TS = "1111111111.111111", "2222222222.222222"
+#: Made for each second of a burst, so that none has to be made in it: more than anyone answers.
+#: Each takes 4 KB.
+_PER_SECOND = 9000
+_MOST = 45_000
 
 
 def payload(*, bot_id: str = BOT) -> dict[str, object]:
@@ -68,11 +73,16 @@ def payload(*, bot_id: str = BOT) -> dict[str, object]:
     }
 
 
-def requests(count: int, *, bot_id: str = BOT) -> Iterator[bytes]:
-    """Yield *count* different signed HTTP requests."""
+def enough(seconds: float) -> int:
+    """Return how many requests to make for a burst; one that uses them up ends sooner."""
+    return min(_MOST, int(seconds * _PER_SECOND))
+
+
+def requests(*, bot_id: str = BOT) -> Iterator[bytes]:
+    """Yield signed HTTP requests, each a different one."""
     form = b"payload=" + quote_plus(json.dumps(payload(bot_id=bot_id))).encode()
     started = int(time.time())
-    for number in range(count):
+    for number in itertools.count():
         ts = f"{started - 60}.{number:06d}".encode()
         body = form.replace(_TS.encode(), ts).replace(_ACTION_TS.encode(), b"3" + ts[1:])
         stamp = b"%d" % time.time()
@@ -156,17 +166,17 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)  # type: ignore[attr-defined]
 
 
-async def burst(port: int, source: Iterator[bytes], *, connections: int, seconds: float) -> Burst:
-    """Send from *source* for *seconds* over so many connections."""
-    found = Burst()
+async def burst(port: int, made: Sequence[bytes], *, connections: int, seconds: float) -> Burst:
+    """Send what was made for *seconds* over so many connections."""
+    found, source = Burst(), iter(made)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    made = [
+    opened = [
         await loop.create_connection(
             lambda: _Connection(source, started + seconds, found), "127.0.0.1", port
         )
         for _ in range(connections)
     ]
-    await asyncio.gather(*(protocol.done for _, protocol in made))
+    await asyncio.gather(*(protocol.done for _, protocol in opened))
     found.seconds = time.perf_counter() - started
     return found

@@ -3,33 +3,34 @@
 Every figure stands beside a peer in the same run, in turns, because machines differ and one
 machine differs from minute to minute: the ratio is what can be compared.
 
-    python bench/run.py                # about two minutes
-    python bench/run.py --rounds 3     # quicker, rougher
+    python bench/run.py                  # about four minutes
+    python bench/run.py --rounds 3       # quicker, rougher
+    python bench/run.py --only sharing   # one part; the file then holds that part
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import platform
-import signal
-import socket
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import load
+import sharing
 import uvicorn
 import uvloop
+from processes import HERE, free_port, reachable, server
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -37,17 +38,14 @@ from starlette.routing import Route
 
 from tidegate.core.sigv4 import Credentials, Signer
 
-HERE = Path(__file__).parent
 REGION = "eu-west-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDBENCH", "AWS_SECRET_ACCESS_KEY": "bench-secret"}
-
-
-def free_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+ENVIRONMENT = {
+    **KEYS,
+    "SLACK_BOT_TOKEN": "xoxb-bench",
+    "SLACK_SIGNING_SECRET": load.SECRET,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 class FarEnds:
@@ -141,45 +139,6 @@ def settings(far: FarEnds, port: int, folder: Path, *, worker: bool) -> dict[str
     }
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start a server with the benchmark's secrets."""
-    environment = {
-        **os.environ,
-        **KEYS,
-        "SLACK_BOT_TOKEN": "xoxb-bench",
-        "SLACK_SIGNING_SECRET": load.SECRET,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-async def reachable(port: int) -> None:
-    """Return once something listens on the port."""
-    for _ in range(400):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise TimeoutError(f"nothing listens on port {port}")
-
-
-@contextlib.asynccontextmanager
-async def server(command: list[str], port: int) -> AsyncIterator[int]:
-    """A server that answers while the block runs."""
-    process = start(command)
-    try:
-        await reachable(port)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
 def gateway(config: dict[str, Any], folder: Path) -> list[str]:
     """Return the command that serves a configuration."""
     file = folder / f"{config['server']['port']}.json"
@@ -213,16 +172,17 @@ async def _contest(
             peer = free_port()
             bolt = [sys.executable, str(HERE / "bolt_app.py"), str(peer)]
             ports = {
-                BOLT: await stack.enter_async_context(server(bolt, peer)),
+                BOLT: await stack.enter_async_context(server(bolt, peer, ENVIRONMENT)),
                 title: await stack.enter_async_context(
-                    server(gateway(config, folder), config["server"]["port"])
+                    server(gateway(config, folder), config["server"]["port"], ENVIRONMENT)
                 ),
             }
             found: dict[str, list[load.Burst]] = {each: [] for each in ports}
-            source = load.requests(int((rounds + 1) * 2 * seconds * 9000) + 20_000)
+            source = load.requests()
             for turn in range(rounds + 1):
                 for each, port in ports.items():
-                    one = await load.burst(port, source, connections=connections, seconds=seconds)
+                    made = list(itertools.islice(source, load.enough(seconds)))
+                    one = await load.burst(port, made, connections=connections, seconds=seconds)
                     if turn:  # the first round warms up
                         found[each].append(one)
                     if worker and each == title:
@@ -267,9 +227,12 @@ async def journey(clicks: int) -> list[dict[str, Any]]:
         async with FarEnds().serving() as far:
             config = settings(far, free_port(), folder, worker=True)
             port = config["server"]["port"]
-            async with server(gateway(config, folder), port), aiohttp.ClientSession() as http:
+            async with (
+                server(gateway(config, folder), port, ENVIRONMENT),
+                aiohttp.ClientSession() as http,
+            ):
                 direct, whole = [], []
-                source = load.requests(clicks + 20)
+                source = load.requests()
                 for number in range(clicks + 20):
                     straight = await _signed_call(http, far.port)
                     through = await _click(far, port, next(source))
@@ -325,30 +288,6 @@ async def _click(far: FarEnds, port: int, request: bytes) -> float:
     return final - started
 
 
-def starts(rounds: int) -> list[dict[str, Any]]:
-    """Whole-process time of the command line, beside Python itself."""
-    commands = {
-        "python -c pass": [sys.executable, "-c", "pass"],
-        "tidegate --help": [str(Path(sys.executable).parent / "tidegate"), "--help"],
-    }
-    times: dict[str, list[float]] = {title: [] for title in commands}
-    for turn in range(rounds + 1):
-        for title, command in commands.items():
-            began = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-            if turn:
-                times[title].append(time.perf_counter() - began)
-    base = statistics.median(times["python -c pass"])
-    return [
-        {
-            "what": title,
-            "p50_ms": _ms(statistics.median(found)),
-            "ratio": round(statistics.median(found) / base, 2),
-        }
-        for title, found in times.items()
-    ]
-
-
 def _p(times: list[float], share: float) -> float:
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
@@ -360,23 +299,36 @@ def _ms(seconds: float) -> float:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as Markdown."""
-    columns = ["what", "median", "min", "max", "ratio", "p50_ms", "p99_ms", "refused"]
+    columns = ["what", "median", "min", "max", "ratio"]
+    more = ["p50_ms", "p99_ms", "refused", "cpu_s", "peak_mib"]
+    columns += [column for column in more if any(column in row for row in rows)]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 
 async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure everything, one thing after the other."""
-    rows = await acks(args.rounds, args.seconds, args.connections)
-    rows += await journey(args.clicks)
-    return rows + starts(args.rounds + 4)
+    """Measure everything, or one part, one thing after the other."""
+    parts: dict[str, Callable[[], Awaitable[list[dict[str, Any]]]]] = {
+        "acks": lambda: acks(args.rounds, args.seconds, args.connections),
+        "journey": lambda: journey(args.clicks),
+        "sharing": lambda: sharing.sharing(args.rounds),
+        "starts": lambda: sharing.starts(args.rounds + 4),
+    }
+    rows = []
+    for name, part in parts.items():
+        if args.only in (None, name):
+            rows += await part()
+    return rows
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=7, help="bursts of each server, in turns")
+    parser.add_argument("--only", choices=["acks", "journey", "sharing", "starts"])
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="turns of each; fewer of what is long"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a burst")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--clicks", type=int, default=200, help="for the journey")

@@ -180,7 +180,7 @@ def outcome(journey: Journey, state: str, line: Mapping[str, Any]) -> None:
 
 def reason_words(reason: object) -> str:
     """Return why a share was refused, or waits, in words for the page."""
-    code = str(reason or "")
+    code = str(reason or "").removeprefix("share_")
     return _REASONS.get(code, code.replace("_", " "))
 
 

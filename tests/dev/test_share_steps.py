@@ -177,7 +177,7 @@ def test_a_refusal_stops_at_the_check_in_words() -> None:
     scene = Scene("upload")
     scene.sharing()
     scene.s3("HeadObject")
-    scene.outcome("failed", "executable")
+    scene.outcome("failed", "share_executable")
     assert told(scene.journey)[5:] == [
         ("checked", "failed"),
         ("answered", "failed"),
@@ -191,7 +191,7 @@ def test_a_file_that_slack_never_shows_is_not_known() -> None:
     scene = Scene("upload")
     scene.upload()
     scene.file("ready", type="PDF", shared=False)
-    scene.outcome("unknown", "unconfirmed")
+    scene.outcome("unknown", "share_unconfirmed")
     assert values(scene.journey)["placed"] == "Slack has it, and shows it nowhere"
     assert dict(told(scene.journey))["placed"] == "failed"
     assert scene.journey.steps["answered"].label == "not known"
@@ -202,7 +202,7 @@ def test_what_waits_says_for_what_and_goes_on() -> None:
     scene.sharing()
     scene.s3("HeadObject", status=503, code="SlowDown")
     assert values(scene.journey)["checked"] == "S3 answered 503 SlowDown"
-    scene.outcome("queued", "busy")
+    scene.outcome("queued", "share_busy")
     assert values(scene.journey)["checked"] == "S3 asks to wait; to be tried again"
     scene.sharing(attempt=2)
     assert values(scene.journey)["checked"] == "attempt 2"
