@@ -214,6 +214,8 @@ async def test_a_gateway_that_is_killed_while_it_shares_finishes_once(
     assert len(here.shared(ts)) == 1
 
 
+@pytest.mark.long
+@pytest.mark.timeout(120)
 async def test_a_share_that_never_appears_is_unknown_and_can_be_checked(here: Gate) -> None:
     here.put("a.pdf", PDF)
     here.stand.slack.faults.always("sharing", "lost")
