@@ -378,7 +378,34 @@ async def test_what_failed_for_good_is_not_tried_again_after_a_crash(gate: Share
     shared = await gate.sharing.share(
         gate.order("a.png", "b.png", mode="gallery"), steps=Steps(files=(failed,))
     )
-    assert shared.items[1].error is not None
+    error = shared.items[1].error
+    assert error is not None
+    assert "executable" in error.notice
+
+
+async def test_what_was_not_among_the_files_that_were_shown_is_not_called_shared(
+    gate: Sharer,
+) -> None:
+    gate.put("a.pdf", PDF)
+    gate.put("b.csv", CSV)
+    await gate.share(gate.order("a.pdf"))
+    shown = gate.noted[-1].files[0]
+    begun = Steps(files=(replace(shown, stage=Stage.ASKED),))
+    shared = await gate.sharing.share(gate.order("a.pdf", "b.csv"), steps=begun)
+    assert [item.error is None for item in shared.items] == [True, False]
+    assert len(gate.messages) == 1
+
+
+@pytest.mark.parametrize("what", AFTER)
+async def test_a_file_that_slack_takes_its_time_to_show_is_not_called_unknown(
+    tmp_path: Path, what: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "LOOKS", (0.2,) * 25)
+    async with sharer(tmp_path / "slow", processing_seconds=1.5) as gate:
+        gate.put("a.pdf", PDF)
+        gate.slack.faults.once("files.completeUploadExternal", what)
+        await gate.share(gate.order("a.pdf"))
+        assert len(gate.messages) == 1
 
 
 async def test_bytes_are_told_as_they_move(gate: Sharer) -> None:

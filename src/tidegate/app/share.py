@@ -50,6 +50,11 @@ class _Record:
     def of(self, key: str) -> FileStep | None:
         return next((step for step in self.steps.files if step.key == key), None)
 
+    @property
+    def asked(self) -> bool:
+        """Whether Slack was asked to show any of its files."""
+        return any(step.stage in (Stage.ASKED, Stage.DONE) for step in self.steps.files)
+
     async def file(self, step: FileStep) -> None:
         async with self.lock:
             others = tuple(each for each in self.steps.files if each.key != step.key)
@@ -332,6 +337,9 @@ class Sharing:
         if before is not None and before.stage in (Stage.SENT, Stage.ASKED, Stage.DONE):
             return Item(key=key, version_id=before.version_id, file_id=before.file_id)
         if before is not None and before.stage is Stage.FAILED:
+            return Item(key=key, error=refusal("failed_before", why=before.code))
+        if order.mode is Mode.UPLOAD and record.asked:
+            # Files of one message are shown together, once: what was not among them stays out.
             return Item(key=key, error=refusal("upload_failed"))
         try:
             found = await self._transfer.find(order, key)

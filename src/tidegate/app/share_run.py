@@ -90,10 +90,8 @@ class ShareRuns:
 
     async def look(self, run: Run, route: Route) -> Change:
         """Return what an unknown share has come to, looked up in Slack; nothing is shared."""
-        steps = run.steps or Steps()
-        order = self.order(run, route)
         try:
-            found = await self._sharing.seen(order, steps)
+            found = await self._sharing.seen(self.order(run, route), run.steps or Steps())
         except ShareError:
             return Change(next_at=None, reason="untraceable", poll=True)
         if found:

@@ -168,7 +168,7 @@ class Transfer:
 
         async def once() -> None:
             nonlocal asked
-            if asked and await self._is_done(files[0][0], channel_id):
+            if asked and await self._is_shown(files[0][0], channel_id):
                 return
             try:
                 await self._files.complete(
@@ -179,7 +179,8 @@ class Transfer:
                 raise
             except SlackError as error:
                 certain = isinstance(error, SlackBusyError | SlackUnreachableError)
-                if asked and not certain and await self._is_done(files[0][0], channel_id):
+                # Refused, since it was completed before: Slack may take its time to show it.
+                if asked and not certain and await self._files.file(files[0][0]) is not None:
                     return
                 raise
 
@@ -194,8 +195,8 @@ class Transfer:
                 raise refusal("unconfirmed", unknown=True) from error
             raise
 
-    async def _is_done(self, file_id: str, channel_id: str | None) -> bool:
-        """Tell whether an earlier request to complete a file was carried out."""
+    async def _is_shown(self, file_id: str, channel_id: str | None) -> bool:
+        """Tell whether a file is where an earlier request was to bring it."""
         found = await self._files.file(file_id)
         if found is None:
             return False

@@ -309,6 +309,7 @@ _SAID: Final = {
     "not_understood": "S3 answered with something that is not S3's. Look at s3.endpoint_url.",
     "damaged": "What was read is not what S3 says it keeps (checksum), so it was not shared.",
     "upload_failed": "Slack did not take the file. Please try again.",
+    "failed_before": "It could not be shared ({why}), and was not tried again.",
     "upload_refused": "Slack does not take this file: {why}.",
     "slack_busy": "Slack asks to wait. Please try again in a while.",
     "slack_unreachable": "Slack could not be reached. Please try again in a while.",
