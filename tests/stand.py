@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.ports import free_port
 from tests.service import Service, done
 from tidegate_dev.slack.far_end import SlackFarEnd
 
@@ -56,13 +56,6 @@ def buttons(*presses: tuple[str, str], text: str = "*Deploy?*") -> list[dict[str
     ]
     section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
     return [section, {"type": "actions", "block_id": "b1", "elements": elements}]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def configuration(

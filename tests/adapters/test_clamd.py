@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.far_ends.clamd import EICAR, Daemon, clamd
-from tests.stand import free_port
+from tests.ports import free_port
 from tidegate.adapters import clamd as adapter
 from tidegate.adapters.clamd import Clamd
 from tidegate.core.share import Scan

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.far_ends.sqs import Stack, TestQueue, queue_on
-from tests.stand import free_port
+from tests.ports import free_port
 from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.credentials import GivenCredentials
 from tidegate.adapters.sqs import Sqs

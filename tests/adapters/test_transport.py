@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.wire import OK, Authority, Connection, Wire, answering, wired
+from tests.ports import free_port
 from tidegate.adapters.pathways.transport import MAX_ANSWER_BYTES, Place, Transport
 from tidegate.ports import Answered, NoAnswer, NotSent, Response
 
@@ -119,15 +120,8 @@ async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.Monkey
 # --- nothing was sent -----------------------------------------------------------------------
 
 
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 async def test_a_refused_connection_sent_nothing() -> None:
-    assert await exchange(f"http://127.0.0.1:{closed_port()}") == NotSent(reason="connect")
+    assert await exchange(f"http://127.0.0.1:{free_port()}") == NotSent(reason="connect")
 
 
 async def test_a_name_that_does_not_exist_sent_nothing() -> None:
@@ -375,7 +369,7 @@ async def test_without_a_port_connect_to_keeps_that_of_the_url() -> None:
 async def test_a_connect_to_that_does_not_exist_sent_nothing() -> None:
     url = "http://127.0.0.1:9"
     assert await exchange(url, connect_to="nowhere.invalid") == NotSent(reason="dns")
-    there = f"127.0.0.1:{closed_port()}"
+    there = f"127.0.0.1:{free_port()}"
     assert await exchange(url, connect_to=there) == NotSent(reason="connect")
 
 

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from tests.ports import free_port
 from tests.service import done, slow
-from tests.stand import Stand, free_port, stand
+from tests.stand import Stand, stand
 from tidegate_dev.slack.deliveries import Delivery
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.ports import free_port
 from tests.service import Answer, Script, Seen, Service, done, says
-from tests.stand import Stand, buttons, free_port, stand
+from tests.stand import Stand, buttons, stand
 from tidegate_dev.slack.deliveries import Delivery
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.ports import free_port
 from tests.service import Answer, Script, Seen, Service, done, says, slow
-from tests.stand import GatewayProcess, Stand, buttons, free_port, stand
+from tests.stand import GatewayProcess, Stand, buttons, stand
 from tidegate_dev.slack.blocks import find
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

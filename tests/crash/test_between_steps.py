@@ -6,7 +6,7 @@ ordinary one takes over the same store.
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,15 @@ async def case(folder: Path, fuses: Sequence[str], kinds: Sequence[str]) -> list
         ]
         for life, fuse in enumerate(fuses):
             doomed = rigged(s, fuse)
-            await doomed.start(ready=life == 0)
-            if life == 0:
-                await press_all(s, presses)
             try:
+                await doomed.start(ready=life == 0)
+                if life == 0:
+                    await press_all(s, presses)
                 assert await doomed.exited(seconds=25.0) == -9, doomed.raw[-10:]
             except TimeoutError:
-                await doomed.kill()
                 return [f"{fuses}: {fuse} was never reached"]
+            finally:
+                await doomed.kill()
         await s.gateway.start()
         await all_told(s, presses, seconds=TOLD_SECONDS)
         await settled(folder)
@@ -80,11 +81,12 @@ async def survive(folder: Path, cases: Iterable[tuple[Sequence[str], Sequence[st
         async with room:
             return await case(folder_for(folder, f"case-{number}"), fuses, kinds)
 
-    jobs: list[Awaitable[list[str]]] = [
-        one(number, fuses, kinds) for number, (fuses, kinds) in enumerate(cases)
-    ]
-    found = await asyncio.gather(*jobs)
-    assert [text for texts in found for text in texts] == []
+    async with asyncio.TaskGroup() as group:
+        jobs = [
+            group.create_task(one(number, fuses, kinds))
+            for number, (fuses, kinds) in enumerate(cases)
+        ]
+    assert [text for job in jobs for text in job.result()] == []
 
 
 # Here the steps that differ in what the record says; every step of every kind of press is in

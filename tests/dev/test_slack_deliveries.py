@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.dev.slack_app import SlackApp
-from tidegate_dev.listener import bind
+from tests.ports import free_port
 from tidegate_dev.slack import NotThereError, SlackFarEnd
 from tidegate_dev.slack.deliveries import sign
 
@@ -154,9 +154,7 @@ async def test_no_answer_within_three_seconds_is_a_timeout_and_is_not_tried_agai
 
 
 async def test_an_app_that_is_not_there_is_unreachable(slack: SlackFarEnd) -> None:
-    with bind() as nobody:
-        port = nobody.getsockname()[1]
-    slack.gateway_url = f"http://127.0.0.1:{port}"
+    slack.gateway_url = f"http://127.0.0.1:{free_port()}"
     ts = slack.post_as_bot("C0OPS", "Deploy?", BUTTONS)
     delivery = await slack.click(channel="C0OPS", ts=ts, action_id="k8s_deploy")
     assert delivery.status == "unreachable"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
 import stat
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.dev.objects_client import botocore_client
+from tests.ports import free_ports
 from tidegate_dev import command, configuration, shell
 from tidegate_dev.bucket import FolderRefusedError
 from tidegate_dev.configuration import Ports, Secrets
@@ -27,24 +27,12 @@ from tidegate_dev.objects import AccessKey
 from tidegate_dev.workspace import DevWorkspace
 
 SMALL_GATEWAY = (sys.executable, str(Path(__file__).parent / "small_gateway.py"))
-HIGHEST_OFFSET = 6
-
-
-def free_ports() -> int:
-    """Return the first of seven ports in a row that nobody uses."""
-    while True:
-        # Below what the system gives to outgoing connections, which come and go.
-        first = random.randrange(20_000, 32_000)
-        try:
-            for offset in range(HIGHEST_OFFSET + 1):
-                bind(first + offset).close()
-        except PortInUseError:
-            continue
-        return first
+#: As many as the workspace may take in a row.
+PORTS = 7
 
 
 def make(**options: Any) -> DevWorkspace:
-    options.setdefault("port", free_ports())
+    options.setdefault("port", free_ports(PORTS))
     options.setdefault("user", "U0ADA")
     options.setdefault("faults", ())
     options.setdefault("environment", dict(os.environ))
@@ -590,13 +578,13 @@ def test_a_folder_that_is_not_taken_is_said_with_the_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "holidays").mkdir()
-    argv = ["--no-browser", "--port", str(free_ports()), "--bucket-folder", str(tmp_path)]
+    argv = ["--no-browser", "--port", str(free_ports(PORTS)), "--bucket-folder", str(tmp_path)]
     assert command.main(argv) == 1
     assert "Name a folder that is empty" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_with_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
-    first = free_ports()
+    first = free_ports(PORTS)
     with bind(first + 5):
         assert command.main(["--no-browser", "--port", str(first)]) == 1
     said = capsys.readouterr().err
@@ -606,7 +594,7 @@ def test_a_port_in_use_is_said_with_the_way_out(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_everything_with_exit_code_0(number: signal.Signals) -> None:
-    first = free_ports()
+    first = free_ports(PORTS)
     program = (
         "import sys; from tidegate_dev import command, workspace; "
         f"workspace.DevWorkspace.__init__.__kwdefaults__['gateway_command'] = {SMALL_GATEWAY!r}; "
@@ -632,5 +620,5 @@ async def test_a_signal_ends_everything_with_exit_code_0(number: signal.Signals)
             _, errors = await process.communicate()
     assert process.returncode == 0
     assert errors == b""
-    for offset in range(HIGHEST_OFFSET + 1):
+    for offset in range(PORTS):
         bind(first + offset).close()

@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.chromium import ARGUMENTS
+from tests.ports import free_ports
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artifacts"
 PORTS = 8  # the workspace takes so many in a row
@@ -34,26 +33,11 @@ class Workspace:
         return page.request.get(f"{self.url}dev/state").json()
 
 
-def _ports() -> int:
-    """A port that is free, as are the next ones."""
-    for _ in range(50):
-        first = random.randrange(20_000, 50_000)
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(first, first + PORTS):
-                    sock = stack.enter_context(socket.socket())
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports")
-
-
 @contextlib.contextmanager
 def dev(*arguments: str) -> Iterator[Workspace]:
     """A dev workspace while the block runs."""
-    command = [sys.executable, "-m", "tidegate", "dev", "--no-browser", "--port", str(_ports())]
+    port = str(free_ports(PORTS))
+    command = [sys.executable, "-m", "tidegate", "dev", "--no-browser", "--port", port]
     process = subprocess.Popen(
         [*command, *arguments],
         stdout=subprocess.PIPE,

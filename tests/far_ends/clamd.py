@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.far_ends.process import started
-from tests.stand import free_port
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 #: The test file of all scanners, in parts: else this one would be taken for it.
