@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tidegate_dev.listener import PortInUseError, bind
 
@@ -19,7 +19,7 @@ _BLOCK: Final = 500
 _BLOCKS: Final = range(12_000, 32_000, _BLOCK)
 
 #: The locks of this process: its blocks are its own until it ends.
-_locks: Final = []
+_locks: Final[list[IO[str]]] = []
 
 
 def free_port() -> int:
