@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from tidegate.core import arrival_rule
 from tidegate.core import params as given
 from tidegate.core.document import Complaint, Path, shown
-from tidegate.core.fields import host_of, is_loopback, source_of
+from tidegate.core.fields import source_of
 from tidegate.core.presets import PRESETS, shares
 from tidegate.core.settings import Param
 from tidegate.core.sigv4 import MAX_PRESIGNED_SECONDS
+from tidegate.core.web_address import host_of, is_loopback
 from tidegate.errors import ParamsError
 
 MAX_NAMES: Final = 200  # names looked through for a suggestion

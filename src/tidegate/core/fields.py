@@ -5,13 +5,12 @@ carries `what` (what is wrong) and `mend` (what to write instead). A value that 
 where a secret is expected is never repeated in either.
 """
 
-import ipaddress
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +24,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tidegate.core import web_address
+from tidegate.core.web_address import AddressError, host_of
+
 MAX_PATTERN: Final = 500  # characters of one regular expression
-SLACK_HOSTS: Final = ("slack.com", "slack-gov.com")
 RESERVED_PREFIX: Final = "tidegate:"  # action ids of the gateway's own buttons
 ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -202,84 +203,27 @@ ByteCount = Annotated[int, Field(ge=1, le=2**40)]
 # --- addresses -----------------------------------------------------------------------------
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether *host* can only be this machine: `localhost` or a loopback address."""
-    if host.lower() == "localhost":
-        return True
+def _parts(url: str) -> SplitResult:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def host_of(authority: str) -> str | None:
-    """Return the host of `HOST`, `HOST:PORT` or `[V6]:PORT`; None when it has no such shape."""
-    shape = re.fullmatch(
-        r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9._-]{0,252}))(?::([0-9]{1,5}))?",
-        authority,
-    )
-    if shape is None or int(shape[3] or 1) not in range(1, 65536):
-        return None
-    host = shape[1]
-    if host.startswith("["):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError:
-            return None
-    return host.strip("[]")
-
-
-def _split(url: str) -> SplitResult:
-    """Return the parts of an http(s) *url* that has a host and carries no credentials."""
-    mend = "write an address such as https://service.example.com/base"
-    try:
-        parts = urlsplit(url)
-        host = host_of(parts.netloc)
-    except ValueError:
-        raise rejected("this is not a web address", mend) from None
-    if re.search(r"[\x00-\x20\x7f\\]", url):
-        raise rejected("a web address holds no spaces or control characters", mend)
-    if not url.startswith(("http://", "https://")):
-        raise rejected("the address must start with https:// (or http:// on loopback)", mend)
-    if "@" in parts.netloc:
-        raise rejected(
-            "the address carries a user name or password",
-            "leave it out; how the gateway proves itself is said by other keys",
-        )
-    if host is None:
-        raise rejected("the address has no valid host and port", mend)
-    if "?" in url or "#" in url:
-        raise rejected("the address carries a query or a fragment", "end it after the path")
-    if any(step in {".", ".."} for step in parts.path.split("/")):
-        raise rejected("the address's path holds . or .. steps", "write the path out")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise rejected(
-            "plain http only on loopback: anyone between could read and change the request",
-            "use https:// (http:// is for 127.0.0.1, [::1] and localhost)",
-        )
-    return parts
+        return web_address.split(url)
+    except AddressError as error:
+        raise rejected(error.what, error.mend) from None
 
 
 def _service_url(url: str) -> str:
-    _split(url)
+    _parts(url)
     return url
 
 
-def slack_api_url(url: str) -> str:
-    """Return the address of Slack's Web API, with a slash at its end; else raise `ValueError`."""
-    parts = _split(url)
-    host = (host_of(parts.netloc) or "").lower()
-    if not is_loopback(host) and (host not in SLACK_HOSTS or ":" in parts.netloc):
-        raise rejected(
-            "the bot token would be sent to a host that is not Slack's",
-            "use https://slack.com/api/ or https://slack-gov.com/api/ "
-            "(any other host only on loopback)",
-        )
-    return url if url.endswith("/") else f"{url}/"
+def _slack_api_url(url: str) -> str:
+    try:
+        return web_address.slack_api_url(url)
+    except AddressError as error:
+        raise rejected(error.what, error.mend) from None
 
 
 def _queue_url(url: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_.-]{1,80}", _split(url).path):
+    if not re.fullmatch(r"/[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_.-]{1,80}", _parts(url).path):
         raise rejected(
             "this is not the address of a queue",
             "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, as SQS shows it",
@@ -321,7 +265,7 @@ QueueUrl = Annotated[
     str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(_queue_url)
 ]
 SlackApiUrl = Annotated[
-    str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(slack_api_url)
+    str, Field(max_length=2048, json_schema_extra=_URL_SCHEMA), AfterValidator(_slack_api_url)
 ]
 StoreUrl = Annotated[
     str,

@@ -1,34 +1,33 @@
 """Builds what sharing needs: of a configuration, or of the environment alone.
 
 Apart from the gateway's wiring, so that a command that shares one object does not load a store,
-a worker and an HTTP server.
+a worker and an HTTP server. What reads a configuration is loaded only where there is one.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tidegate.adapters.clamd import Clamd
 from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.credentials import ChainCredentials, GivenCredentials
 from tidegate.adapters.s3 import S3, KeysOfAws
-from tidegate.adapters.secrets import SecretReader
 from tidegate.adapters.slack_api import SlackApi, SlackClient, SlackFiles
 from tidegate.app.send import Sending
 from tidegate.app.share import Sharing
-from tidegate.core import plan
 from tidegate.core.bucket import is_bucket_name
-from tidegate.core.configuration import parse
-from tidegate.core.fields import slack_api_url
 from tidegate.core.model import RunId, run_id
-from tidegate.core.settings import Events, SecretRef, Settings
 from tidegate.core.share import Mode, Rules, refusal
 from tidegate.core.sigv4 import Credentials
+from tidegate.core.web_address import AddressError, slack_api_url
 from tidegate.errors import ConfigError, Problem, SecretError
 from tidegate.ports import Clock, Front, Journal, Objects, Queue
+
+if TYPE_CHECKING:
+    from tidegate.core.settings import Events, SecretRef, Settings
 
 MAX_CONFIG_BYTES: Final = 4_194_304
 #: Asked first; S3 answers with the region in which the bucket really lies.
@@ -71,7 +70,7 @@ class SharingParts:
     files: SlackFiles
     objects: Objects
     clock: Clock
-    settings: Settings | None
+    settings: "Settings | None"
 
     def sharing_of(self, objects: Objects) -> Sharing:
         """Return what shares other objects than those of S3."""
@@ -101,6 +100,8 @@ class SharingParts:
             ShareError: The configuration does not know the bucket, or there cannot be such a one.
         """
         if self.settings is not None:
+            from tidegate.core import plan
+
             found = plan.bucket_rules(self.settings.s3, bucket, key)
             if found is None:
                 raise refusal("bucket_not_allowed")
@@ -159,14 +160,13 @@ def open_sharing(config: str | None, access: Access | None = None) -> SharingPar
         endpoint=access.endpoint_url or (s3.endpoint_url if s3 is not None else None),
     )
     files, slack = SlackFiles(client), SlackApi(client)
-    reader = SecretReader(environ, Path(name or ".").absolute().parent)
     sharing = Sharing(
         objects=objects,
         files=files,
         slack=slack,
         scanner=Clamd(),
         clock=clock,
-        fronts=open_fronts(settings, reader.read, clock),
+        fronts=_fronts(settings, environ, name, clock),
     )
     return SharingParts(
         sharing=sharing,
@@ -179,15 +179,25 @@ def open_sharing(config: str | None, access: Access | None = None) -> SharingPar
     )
 
 
+def _fronts(
+    settings: "Settings | None", environ: Mapping[str, str], name: str | None, clock: Clock
+) -> Mapping[str, Front]:
+    if settings is None or name is None:
+        return {}
+    from tidegate.adapters.secrets import SecretReader
+
+    return open_fronts(settings, SecretReader(environ, Path(name).absolute().parent).read, clock)
+
+
 def open_fronts(
-    settings: Settings | None, read: Callable[[SecretRef], str], clock: Clock
+    settings: "Settings", read: "Callable[[SecretRef], str]", clock: Clock
 ) -> Mapping[str, Front]:
     """Return the distributions that stand in front of buckets, by the buckets' aliases.
 
     Raises:
         ConfigError: A private key cannot be read or used.
     """
-    s3 = settings.s3 if settings is not None else None
+    s3 = settings.s3
     buckets = s3.buckets if s3 is not None else {}
     fronts: dict[str, Front] = {}
     for alias, bucket in buckets.items():
@@ -228,7 +238,7 @@ def open_objects(*, clock: Clock, journal: Journal, region: str | None, endpoint
     return _objects(os.environ, clock=clock, journal=journal, region=region, endpoint=endpoint)
 
 
-def open_queue(events: Events, *, clock: Clock, journal: Journal, region: str | None) -> Queue:
+def open_queue(events: "Events", *, clock: Clock, journal: Journal, region: str | None) -> Queue:
     """Return the way to the queue that events arrive in, with the credentials of S3."""
     from tidegate.adapters.sqs import Sqs
 
@@ -286,7 +296,9 @@ def _endpoint(environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _settings(name: str) -> Settings:
+def _settings(name: str) -> "Settings":
+    from tidegate.core.configuration import parse
+
     try:
         with Path(name).open("rb") as stream:
             text = stream.read(MAX_CONFIG_BYTES).decode("utf-8-sig")
@@ -298,8 +310,10 @@ def _settings(name: str) -> Settings:
 
 
 def _of_file(
-    settings: Settings, environ: Mapping[str, str], name: str, given: str | None
+    settings: "Settings", environ: Mapping[str, str], name: str, given: str | None
 ) -> SlackClient:
+    from tidegate.adapters.secrets import SecretReader
+
     reader = SecretReader(environ, Path(name).absolute().parent)
     try:
         token = reader.read(settings.slack.bot_token)
@@ -323,9 +337,8 @@ def _of_environment(environ: Mapping[str, str], given: str | None) -> SlackClien
 def _api_url(url: str) -> str:
     try:
         return slack_api_url(url)
-    except ValueError as error:
-        mend = "use https://slack.com/api/ (any other host only on loopback)"
-        raise _missing("SLACK_API_URL", str(error), mend) from None
+    except AddressError as error:
+        raise _missing("SLACK_API_URL", error.what, error.mend) from None
 
 
 def _missing(key: str, what: str, mend: str) -> ConfigError:

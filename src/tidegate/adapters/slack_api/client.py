@@ -16,7 +16,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tidegate.core.fields import is_loopback
+from tidegate.core.web_address import is_loopback
 from tidegate.errors import (
     SecretError,
     SlackAmbiguousError,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from tidegate.adapters.slack_api.client import SlackClient, items, mapping, text_of, unanswered
-from tidegate.core.fields import is_loopback
+from tidegate.core.web_address import is_loopback
 from tidegate.errors import (
     SlackAmbiguousError,
     SlackBusyError,
