@@ -461,8 +461,12 @@ class Objects(Protocol):
     async def head(self, bucket: str, key: str, *, version_id: str | None = None) -> Object:
         """Return an object as it is now, or one of its versions."""
 
-    def open(self, found: Object) -> AbstractAsyncContextManager[Reading]:
-        """Read an object as it was found; another state of it is refused (`changed`)."""
+    def open(self, found: Object, *, current: bool = False) -> AbstractAsyncContextManager[Reading]:
+        """Read an object as it was found; another state of it is refused (`changed`).
+
+        So is, where it must be *current*, a version that another one has followed since; and one
+        that was deleted since is not found.
+        """
 
     async def first(self, found: Object, size: int) -> bytes:
         """Return an object's first bytes, at most *size*."""

@@ -232,6 +232,32 @@ async def test_what_is_gone_or_other_after_it_was_looked_at_is_refused(
     assert error.code == ("not_found" if deed == "deleted" else "changed")
 
 
+@pytest.mark.parametrize("bucket", ["acme-reports", "plain"])
+@pytest.mark.parametrize("deed", ["deleted", "replaced"])
+async def test_what_is_gone_or_other_while_it_is_on_its_way_for_long_is_refused(
+    gate: Sharer, monkeypatch: pytest.MonkeyPatch, bucket: str, deed: str
+) -> None:
+    monkeypatch.setattr(transfer, "MOMENT_SECONDS", 0.0)
+    gate.s3.add_bucket("plain", versioned=False)
+    gate.put("a.png", png(10, 10), bucket=bucket)
+
+    def meddle(_key: str, _moved: int, _total: int) -> None:
+        if deed == "deleted":
+            (gate.root / bucket / "a.png").unlink()
+        else:
+            gate.put("a.png", png(11, 11), bucket=bucket)
+
+    rules = gate.rules(bucket=bucket)
+    error = await refused(gate, gate.order("a.png", rules=rules), watch=meddle)
+    assert error.code == ("not_found" if deed == "deleted" else "changed")
+
+
+async def test_a_small_file_costs_two_requests_to_s3(gate: Sharer) -> None:
+    gate.put("a.pdf", PDF)
+    await gate.share(gate.order("a.pdf"))
+    assert [seen.operation for seen in gate.s3.served] == ["HeadObject", "GetObject"]
+
+
 async def test_a_link_to_a_bucket_without_versions_needs_the_operators_word(
     tmp_path: Path, gate: Sharer
 ) -> None:

@@ -421,6 +421,24 @@ async def test_an_object_is_read_as_it_was_found_though_it_was_overwritten_and_d
     assert await read(objects, found) == b"first"
 
 
+@on("versions")
+async def test_an_object_that_must_be_current_is_not_read_once_another_version_follows(
+    objects: Objects, bucket: Bucket
+) -> None:
+    await bucket.put("report.csv", b"first")
+    found = await objects.head(bucket.name, "report.csv")
+    async with objects.open(found, current=True) as reading:
+        assert b"".join([chunk async for chunk in reading.chunks()]) == b"first"
+    await bucket.put("report.csv", b"first")  # the same bytes
+    with refused("changed", again=True):
+        async with objects.open(found, current=True):
+            pass
+    await bucket.delete("report.csv")
+    with refused("not_found"):
+        async with objects.open(found, current=True):
+            pass
+
+
 @on()
 async def test_without_versions_an_object_that_was_overwritten_is_not_read(
     objects: Objects, plain_bucket: Bucket

@@ -58,8 +58,9 @@ class Local:
         return Object(bucket=bucket, key=key, size=size, etag=etag)
 
     @contextlib.asynccontextmanager
-    async def open(self, found: Object) -> AsyncIterator[Reading]:
+    async def open(self, found: Object, *, current: bool = False) -> AsyncIterator[Reading]:
         """Read a file as it was found; another state of it is refused."""
+        del current  # a file has one state only
         async with self._source(found.key).open(found) as chunks:
             yield _Chunks(chunks)
 
@@ -131,19 +132,26 @@ class _AtPath:
         with _told():
             stream = await asyncio.to_thread(self._path.open, "rb")
         with stream:
-            if _state(os.fstat(stream.fileno())) != (found.size, found.etag):
-                raise ObjectsError("changed")
-            yield _whole(stream, found.size)
+            _expect(stream, found)
+            yield _whole(stream, found)
 
 
-async def _whole(stream: BinaryIO, size: int) -> AsyncIterator[bytes]:
-    left = size
+def _expect(stream: BinaryIO, found: Object) -> None:
+    if _state(os.fstat(stream.fileno())) != (found.size, found.etag):
+        raise ObjectsError("changed")
+
+
+async def _whole(stream: BinaryIO, found: Object) -> AsyncIterator[bytes]:
+    left = found.size
     while left:
         with _told():
             piece = await asyncio.to_thread(stream.read, min(left, PIECE_BYTES))
         if not piece:
             raise ObjectsError("changed")
         left -= len(piece)
+        if not left:  # written to while it was read, it is neither what it was nor what it is
+            with _told():
+                _expect(stream, found)
         yield piece
 
 

@@ -82,10 +82,11 @@ class S3:
             return _found(bucket, key, response.headers)
 
     @contextlib.asynccontextmanager
-    async def open(self, found: Object) -> AsyncIterator["_Reading"]:
+    async def open(self, found: Object, *, current: bool = False) -> AsyncIterator["_Reading"]:
         """Read an object as it was found; another state of it is refused."""
         async with contextlib.AsyncExitStack() as stack:
-            response = await stack.enter_async_context(self._get(found, start=0))
+            asked = self._get(found, start=0, pinned=not current)
+            response = await stack.enter_async_context(asked)
             if _length(response.headers) != found.size:
                 raise ObjectsError("changed", again=True)
             yield _Reading(self, found, response, stack)
@@ -160,16 +161,23 @@ class S3:
 
     @contextlib.asynccontextmanager
     async def _get(
-        self, found: Object, *, start: int, stop: int | None = None
+        self, found: Object, *, start: int, stop: int | None = None, pinned: bool = True
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask for an object's bytes from *start* on, of the state in which it was found."""
+        """Ask for an object's bytes from *start* on, of the state in which it was found.
+
+        By its version, however old, if it is *pinned*; else only as long as it is the latest.
+        """
         headers = {"If-Match": found.etag}
         if start or stop:
             headers["Range"] = f"bytes={start}-{stop - 1 if stop else ''}"
-        query = {"versionId": found.version_id} if found.version_id else {}
+        query = {"versionId": found.version_id} if found.version_id and pinned else {}
         async with self._ask("GET", found.bucket, found.key, query, headers) as response:
-            # Not every S3 knows If-Match, and what came instead is another object.
-            if response.headers.get("ETag") != found.etag:
+            # Not every S3 knows If-Match, and what came instead is another object; or the same
+            # bytes once more, as another version.
+            same = response.headers.get("ETag") == found.etag
+            if not pinned:
+                same = same and _version(response.headers) == found.version_id
+            if not same:
                 raise ObjectsError("changed", again=True)
             # Nor Range: then all of it came, of which only the beginning is any use.
             part = response.headers.get("Content-Range", "")
@@ -331,9 +339,9 @@ async def _chunks(response: aiohttp.ClientResponse, size: int) -> AsyncIterator[
 
 def _found(bucket: str, key: str, headers: Mapping[str, str]) -> Object:
     etag = headers.get("ETag", "")
-    version = headers.get("x-amz-version-id", "")
+    version = _version(headers)
     # Both are sent back to S3.
-    if not etag or not f"{etag}{version}".isascii():
+    if not etag or not f"{etag}{version or ''}".isascii():
         raise ObjectsError("not_understood")
     cold = headers.get("x-amz-storage-class") in _ARCHIVES or "x-amz-archive-status" in headers
     restored = 'ongoing-request="false"' in headers.get("x-amz-restore", "")
@@ -342,10 +350,15 @@ def _found(bucket: str, key: str, headers: Mapping[str, str]) -> Object:
         key=key,
         size=_length(headers),
         etag=etag,
-        version_id=version if version not in ("", "null") else None,
+        version_id=version,
         checksum=_declared(headers),
         archived=cold and not restored,
     )
+
+
+def _version(headers: Mapping[str, str]) -> str | None:
+    version = headers.get("x-amz-version-id", "")
+    return version if version not in ("", "null") else None
 
 
 def _length(headers: Mapping[str, str]) -> int:
