@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.app.sharer import CHANNEL, CSV, PDF, Sharer, pictures, sharer
+from tests.app.sharer import BUCKET, CHANNEL, CSV, PDF, Sharer, pictures, sharer
 from tests.dev.pictures import GIF, png
 from tidegate.app import share as journey
 from tidegate.app import transfer
-from tidegate.core.share import MIB, Mode, Order
-from tidegate.core.steps import FileStep, Stage, Steps
+from tidegate.core.share import MIB, Mode, Order, Scan
+from tidegate.core.steps import FileStep, Stage, Steps, may_be_shown
 from tidegate.errors import ShareError
 from tidegate_dev.slack.faults import Fault
 
@@ -144,6 +144,21 @@ async def test_one_image_that_fails_does_not_lose_the_others(gate: Sharer) -> No
     ]
 
 
+async def test_what_keeps_every_image_back_alike_is_said_once_in_its_own_words(
+    gate: Sharer,
+) -> None:
+    for name in ("a.png", "b.png"):
+        gate.put(name, png(20, 10))
+    nobody = gate.rules(scan=Scan(clamd="127.0.0.1:1"))
+    error = await refused(gate, gate.order(prefix="", mode="gallery", rules=nobody))
+    assert (error.code, error.again) == ("scanner_unreachable", True)
+    gate.put("a.png", b"\x7fELF" + bytes(100))
+    gate.put("b.png", b"\x7fELF" + bytes(100))
+    error = await refused(gate, gate.order("a.png", "b.png", mode="gallery"))
+    assert (error.code, error.again) == ("all_failed", False)
+    assert error.notice.startswith("None of the objects could be shared. It is a program")
+
+
 async def test_several_files_go_into_one_message(gate: Sharer) -> None:
     gate.put("a.pdf", PDF)
     gate.put("b.csv", CSV)
@@ -237,7 +252,7 @@ async def test_what_is_gone_or_other_after_it_was_looked_at_is_refused(
 async def test_what_is_gone_or_other_while_it_is_on_its_way_for_long_is_refused(
     gate: Sharer, monkeypatch: pytest.MonkeyPatch, bucket: str, deed: str
 ) -> None:
-    monkeypatch.setattr(transfer, "MOMENT_SECONDS", 0.0)
+    monkeypatch.setattr(journey, "MOMENT_SECONDS", 0.0)
     gate.s3.add_bucket("plain", versioned=False)
     gate.put("a.png", png(10, 10), bucket=bucket)
 
@@ -250,6 +265,105 @@ async def test_what_is_gone_or_other_while_it_is_on_its_way_for_long_is_refused(
     rules = gate.rules(bucket=bucket)
     error = await refused(gate, gate.order("a.png", rules=rules), watch=meddle)
     assert error.code == ("not_found" if deed == "deleted" else "changed")
+
+
+@pytest.mark.parametrize("mode", ["upload", "image", "link"])
+async def test_a_channel_that_is_opened_to_outsiders_meanwhile_is_refused(
+    gate: Sharer, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(journey, "MOMENT_SECONDS", 0.0)
+    gate.put("a.png", png(10, 10))
+
+    def open_it(_bucket: str, _key: str) -> None:
+        gate.slack.workspace.channels[CHANNEL].is_ext_shared = True
+
+    gate.s3.faults.before_get = open_it
+    error = await refused(gate, gate.order("a.png", mode=mode, rules=gate.rules(external=False)))
+    assert error.code == "channel_external"
+
+
+async def test_a_file_that_is_gone_before_the_message_of_all_is_left_out(
+    gate: Sharer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journey, "MOMENT_SECONDS", 0.0)
+    gate.put("a.pdf", PDF)
+    gate.put("b.csv", CSV)
+
+    async def note(steps: Steps) -> None:
+        sent = {step.key for step in steps.files if step.stage is Stage.SENT}
+        if sent == {"a.pdf", "b.csv"} and (gate.root / BUCKET / "a.pdf").exists():
+            gate.remove("a.pdf")
+
+    shared = await gate.sharing.share(gate.order("a.pdf", "b.csv"), ledger=note)
+    [message] = gate.messages
+    assert [file.name for file in message.files] == ["b.csv"]
+    assert [item.error.code for item in shared.items if item.error] == ["not_found"]
+
+
+@pytest.mark.parametrize(
+    ("deed", "code"),
+    [("deleted", "not_found"), ("replaced", "changed"), ("forbidden", "type_not_allowed")],
+)
+async def test_a_share_that_is_gone_on_with_checks_again_what_it_had_sent(
+    gate: Sharer, deed: str, code: str
+) -> None:
+    gate.put("a.pdf", PDF)
+    order = gate.order("a.pdf")
+
+    async def die(steps: Steps) -> None:
+        if steps.files[0].stage is Stage.ASKED:
+            raise RuntimeError
+        gate.noted.append(steps)
+
+    with pytest.raises(RuntimeError):
+        await gate.sharing.share(order, ledger=die)
+    sent = gate.noted[-1]
+    assert sent.files[0].stage is Stage.SENT
+    if deed == "deleted":
+        gate.remove("a.pdf")
+    elif deed == "replaced":
+        gate.put("a.pdf", PDF[:-1] + b"!")
+    else:
+        order = replace(order, rules=gate.rules(types=("image/*",)))
+    assert (await refused(gate, order, steps=sent)).code == code
+
+
+@pytest.mark.parametrize("mode", ["upload", "image", "link"])
+async def test_what_slack_was_too_busy_for_is_not_in_doubt_at_the_next_try(
+    gate: Sharer, mode: str
+) -> None:
+    gate.put("a.png", png(10, 10))
+    gate.slack.faults.retry_after_seconds = 60  # longer than anybody waits
+    step = "chat.postMessage" if mode == "link" else "files.completeUploadExternal"
+    order, steps = gate.order("a.png", mode=mode), Steps()
+    for _ in range(3):
+        gate.slack.faults.once(step, "limited_before")
+        error = await refused(gate, order, steps=steps)
+        assert (error.code, error.again, error.unknown) == ("slack_busy", True, False)
+        steps = gate.noted[-1]
+        assert not may_be_shown(steps)
+    await gate.share(order, steps=steps)
+    assert len(gate.messages) == 1
+    assert len(gate.slack.uploads_made) == (0 if mode == "link" else 1)
+
+
+async def test_an_answer_that_was_lost_is_looked_up_once_slack_has_time_for_it(
+    gate: Sharer,
+) -> None:
+    gate.put("a.pdf", PDF)
+    gate.slack.faults.retry_after_seconds = 60
+    order = gate.order("a.pdf", mode="link")
+    gate.slack.faults.once("chat.postMessage", "drop_after")
+    gate.slack.faults.once("conversations.history", "limited_before", times=2)
+    with pytest.raises(ShareError) as caught:
+        await gate.share(order)
+    assert (caught.value.code, caught.value.unknown, caught.value.again) == (
+        "unconfirmed",
+        True,
+        True,
+    )
+    await gate.share(order, steps=gate.noted[-1])
+    assert len(gate.messages) == 1
 
 
 async def test_a_small_file_costs_two_requests_to_s3(gate: Sharer) -> None:

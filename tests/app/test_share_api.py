@@ -44,6 +44,14 @@ async def ask(
         return answer.status, await answer.json()
 
 
+async def succeeded(here: Gate, run: str) -> None:
+    """Return once a run has ended well."""
+    out = ""
+    async with asyncio.timeout(15):
+        while '"succeeded"' not in out:  # another process's store gives no event
+            _, out, _ = await here.stand.gateway.command("runs", "show", run, "--json")
+
+
 async def test_an_order_is_carried_out_and_answered(here: Gate) -> None:
     here.put("a.pdf", PDF)
     status, answer = await ask(here, {**ORDER, "title": "Q3", "comment": "fresh"})
@@ -102,11 +110,14 @@ async def test_a_gallery_answers_for_each_of_its_images(here: Gate) -> None:
         ({**ORDER, "key": "gone.pdf"}, 422, "not_found"),
         ({**ORDER, "key": "../a.pdf"}, 422, "key_not_allowed"),
         ({**ORDER, "key": "elf.pdf"}, 422, "executable"),
-        ({**ORDER, "channel": "nowhere"}, 422, "channel_not_found"),
+        ({**ORDER, "channel": "nowhere"}, 403, "channel_not_allowed"),
         ({**ORDER, "colour": "red"}, 400, "bad_request"),
         ({**ORDER, "mode": "fax"}, 400, "bad_request"),
         ({**ORDER, "expires": "never"}, 400, "bad_request"),
         ({**ORDER, "thread": "1\n2"}, 400, "bad_request"),
+        ({**ORDER, "thread": "1." + "0" * 5000}, 400, "bad_request"),
+        ({**ORDER, "key": "k" * 1025}, 400, "bad_request"),
+        ({**ORDER, "key": "", "keys": ["a.pdf"] * 101}, 400, "bad_request"),
         ({"bucket": "reports", "channel": CHANNEL}, 400, "bad_request"),
         ([], 400, "bad_request"),
         (b"\xff{", 400, "bad_request"),
@@ -122,6 +133,32 @@ async def test_what_may_not_be_or_cannot_be_is_refused_in_words(
     assert (found, answer["error"]["code"]) == (status, code)
     assert answer["error"]["message"].strip()
     assert here.shared() == []
+
+
+async def test_who_may_not_share_from_a_bucket_has_slack_asked_for_nothing(here: Gate) -> None:
+    before = len(here.stand.slack.calls)
+    order = {**ORDER, "bucket": "another", "channel": "nowhere"}
+    assert (await ask(here, order))[1]["error"]["code"] == "bucket_not_allowed"
+    asked = [call.method for call in here.stand.slack.calls[before:]]
+    assert "conversations.list" not in asked
+
+
+async def test_a_share_that_failed_or_was_made_can_be_started_anew(here: Gate) -> None:
+    status, answer = await ask(here, ORDER)
+    assert (status, answer["error"]["code"]) == (422, "not_found")
+    here.put("a.pdf", PDF)
+    await here.s3.look()
+    for count in (1, 2):
+        code, out, _ = await here.stand.gateway.command("runs", "retry", answer["run"], "--json")
+        assert code == 0
+        new = json.loads(out)["run"]["id"]
+
+        def shown(wanted: int = count) -> bool:
+            return len(here.shared()) == wanted
+
+        await here.stand.slack.wait_for(shown)
+        await succeeded(here, new)
+        answer = {"run": new}
 
 
 async def test_only_known_tokens_and_json_of_bounded_size_are_taken(here: Gate) -> None:

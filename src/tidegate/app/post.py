@@ -5,6 +5,7 @@ posted again only when it is not there.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from tidegate.app.transfer import of_slack, patiently
@@ -28,6 +29,19 @@ Meaning = Callable[[SlackError, str], ShareError]
 _LOOK_BACK: Final = 60.0  # clocks differ
 
 
+@dataclass(slots=True)
+class Attempt:
+    """A post that was begun.
+
+    Attributes:
+        begun_at: When it was first tried; seconds since the Unix epoch.
+        unclear: It may have come of it: it is looked up before it is tried again.
+    """
+
+    begun_at: float
+    unclear: bool = False
+
+
 async def post_once(
     slack: Slack,
     post: Post,
@@ -35,11 +49,12 @@ async def post_once(
     channel_id: str,
     thread_ts: str | None,
     mark: RunId,
-    begun_at: float,
-    unclear: bool = False,
+    attempt: Attempt,
     meaning: Meaning = of_slack,
 ) -> tuple[str, str]:
     """Post a message unless it is there already, and return its channel and its ts.
+
+    If it raises and `attempt` is not unclear, the message is not there.
 
     Args:
         slack: Where it is looked up.
@@ -47,45 +62,54 @@ async def post_once(
         channel_id: Where it goes.
         thread_ts: Under which message.
         mark: What tells it apart from all others.
-        begun_at: When it was first tried; seconds since the Unix epoch.
-        unclear: It was tried before, and it is not known whether it is there.
+        attempt: What is known of earlier tries; it is kept up to date.
         meaning: Says what Slack's refusals mean.
 
     Raises:
-        ShareError: It is not there, or (`unknown`) it may be.
+        ShareError: It is not there, or (`unknown`) it may be; then `again` says that it can be
+            looked up, and gone on with, in a while.
     """
 
     async def there() -> str | None:
         return await look_up(
-            slack, channel_id=channel_id, thread_ts=thread_ts, mark=mark, begun_at=begun_at
+            slack,
+            channel_id=channel_id,
+            thread_ts=thread_ts,
+            mark=mark,
+            begun_at=attempt.begun_at,
         )
 
     async def once() -> tuple[str, str]:
-        nonlocal unclear
-        if unclear:
+        if attempt.unclear:
             found = await there()
             if found is not None:
                 return channel_id, found
         try:
             return await post()
         except SlackError as error:
-            unclear = unclear or isinstance(error, SlackAmbiguousError)
+            attempt.unclear = attempt.unclear or isinstance(error, SlackAmbiguousError)
             raise meaning(error, "slack_unreachable") from error
 
     try:
         return await patiently(once)
     except ShareError as error:
-        if not unclear or not error.again:
+        if not attempt.unclear:
             raise
         last = error
     # It may have come of the last try, or of one before: that it is not there is not certain.
     try:
         found = await there()
-    except ShareError:
-        found = None
+    except ShareError as error:
+        raise refusal("unconfirmed", unknown=True, again=error.again) from last
     if found is None:
-        raise refusal("unconfirmed", unknown=True) from last
+        raise refusal(
+            "unconfirmed", unknown=True, again=last.again and not _unclear(last)
+        ) from last
     return channel_id, found
+
+
+def _unclear(error: ShareError) -> bool:
+    return isinstance(error.__cause__, SlackAmbiguousError)
 
 
 async def look_up(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from tidegate.app.post import once_at_most, post_once
+from tidegate.app.post import Attempt, once_at_most, post_once
 from tidegate.app.transfer import of_slack
 from tidegate.core import message as messages
 from tidegate.core.block_kit import fallback
@@ -89,7 +89,7 @@ class Sending:
             channel_id=message.channel_id,
             thread_ts=message.thread_ts,
             mark=mark,
-            begun_at=self._clock.now(),
+            attempt=Attempt(begun_at=self._clock.now()),
             meaning=_meaning,
         )
 

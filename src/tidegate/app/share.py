@@ -5,19 +5,21 @@ whoever goes on after a crash neither loses a share nor makes it twice.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from tidegate.app.post import look_up, post_once
+from tidegate.app.post import Attempt, look_up, post_once
+from tidegate.app.share_record import ShareRecord, forget
 from tidegate.app.transfer import LOOKS, Transfer, Watch, of_slack, said
 from tidegate.core import share, share_blocks
 from tidegate.core.content import SLACK_IMAGES, judge
 from tidegate.core.model import RunId
 from tidegate.core.share import Item, Mode, Object, Order, Shared, refusal
 from tidegate.core.share_blocks import Picture
-from tidegate.core.steps import FileStep, PostStep, Stage, Steps, moved
+from tidegate.core.steps import FileStep, PostStep, Stage, Steps
 from tidegate.core.text import escape
 from tidegate.errors import (
     ShareError,
@@ -28,52 +30,14 @@ from tidegate.errors import (
 )
 from tidegate.ports import Clock, Files, Front, Ledger, Link, Objects, Scanner, Slack
 
+T = TypeVar("T")
 Blocks = Sequence[Mapping[str, Any]]
 
 AT_ONCE: Final = 8  # objects of one share that are on their way together
+#: What was checked so long ago, at most, is not checked again before it is shown.
+MOMENT_SECONDS: Final = 1.0
 #: Stands for a link where none is made: a dry run gives nothing that could be opened.
 NO_LINK: Final = "https://example.invalid/presigned"
-
-
-async def forget(_: Steps) -> None:
-    """Note nothing: for a share that ends with its process."""
-
-
-@dataclass(slots=True)
-class _Record:
-    """How far a share has come; every change is written down before it goes on."""
-
-    ledger: Ledger
-    steps: Steps
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def of(self, key: str) -> FileStep | None:
-        return next((step for step in self.steps.files if step.key == key), None)
-
-    @property
-    def asked(self) -> bool:
-        """Whether Slack was asked to show any of its files."""
-        return any(step.stage in (Stage.ASKED, Stage.DONE) for step in self.steps.files)
-
-    async def file(self, step: FileStep) -> None:
-        async with self.lock:
-            others = tuple(each for each in self.steps.files if each.key != step.key)
-            self.steps = replace(self.steps, files=(*others, step))
-            await self.ledger(self.steps)
-
-    async def files(self, keys: Sequence[str], stage: Stage) -> None:
-        async with self.lock:
-            files = tuple(
-                moved(step, stage) if step.key in keys else step for step in self.steps.files
-            )
-            self.steps = replace(self.steps, files=files)
-            await self.ledger(self.steps)
-
-    async def post(self, number: int, step: PostStep) -> None:
-        async with self.lock:
-            posts = (*self.steps.posts[:number], step)
-            self.steps = replace(self.steps, posts=posts)
-            await self.ledger(self.steps)
 
 
 class Sharing:
@@ -160,14 +124,13 @@ class Sharing:
             ShareError: Nothing was shared, or (`unknown`) it may have been.
         """
         keys = await self._admitted(order)
-        record = _Record(ledger, steps)
+        record = ShareRecord(ledger, steps, _now())
         if order.mode is Mode.UPLOAD:
             return await self._share_files(order, keys, record, watch)
         prepared = await self._prepared(order, keys, record, watch)
-        text = order.title.strip() or share.file_name(keys[0])
         posted: list[str] = []
         for number, blocks in enumerate((prepared.blocks, *prepared.further)):
-            posted.append(await self._post(order, record, number, blocks, text))
+            posted.append(await self._post(order, record, number, blocks, prepared.items))
         return replace(prepared, ts=tuple(posted))
 
     async def prepare(self, order: Order, *, watch: Watch | None = None) -> Shared:
@@ -184,13 +147,13 @@ class Sharing:
             ShareError: It is refused.
         """
         keys = await self._admitted(order)
-        return await self._prepared(order, keys, _Record(forget, Steps()), watch)
+        return await self._prepared(order, keys, ShareRecord(forget, Steps(), _now()), watch)
 
     async def _prepared(
-        self, order: Order, keys: list[str], record: _Record, watch: Watch | None
+        self, order: Order, keys: list[str], record: ShareRecord, watch: Watch | None
     ) -> Shared:
         if order.mode is Mode.LINK:
-            return await self._prepared_link(order, keys[0])
+            return await self._prepared_link(order, keys[0], record)
         return await self._prepared_images(order, keys, record, watch)
 
     async def seen(self, order: Order, steps: Steps) -> bool:
@@ -245,10 +208,8 @@ class Sharing:
 
     # --- a link ------------------------------------------------------------------------
 
-    async def _prepared_link(self, order: Order, key: str) -> Shared:
-        found = await self._transfer.find(order, key)
-        await self._transfer.inspect(order, found)
-        await self._transfer.still(found, order)
+    async def _prepared_link(self, order: Order, key: str, record: ShareRecord) -> Shared:
+        found = await self._inspected(order, key, record)
         link = await self._link(order, found)
         blocks = self._link_blocks(order, key, found, link)
         item = Item(key=key, version_id=found.version_id)
@@ -261,6 +222,15 @@ class Sharing:
             blocks=_plain(blocks),
             notes=_shortened(link),
         )
+
+    async def _inspected(self, order: Order, key: str, record: ShareRecord) -> Object:
+        """Return an object that a link may lead to."""
+        found = await self._transfer.find(order, key)
+        await self._transfer.inspect(order, found)
+        now = _now()
+        await self._transfer.still(found, order)
+        record.known[key] = found, now
+        return found
 
     async def _link(self, order: Order, found: Object) -> Link:
         seconds = order.expires_seconds or order.rules.expires_seconds
@@ -291,23 +261,17 @@ class Sharing:
     # --- files -------------------------------------------------------------------------
 
     async def _share_files(
-        self, order: Order, keys: list[str], record: _Record, watch: Watch | None
+        self, order: Order, keys: list[str], record: ShareRecord, watch: Watch | None
     ) -> Shared:
         items = await self._send_all(order, keys, record, watch)
+        if not record.asked:
+            items = await self._kept_back(order, items, record)
         sent = [item for item in items if item.file_id is not None and item.error is None]
-        done = record.of(sent[0].key)
-        asked = done is not None and done.stage is Stage.ASKED
         names = [item.key for item in sent]
+        done = record.of(sent[0].key)
         if done is None or done.stage is not Stage.DONE:
-            await record.files(names, Stage.ASKED)
             titled = [(item.file_id or "", _title(order, item.key, keys)) for item in sent]
-            await self._transfer.complete(
-                titled,
-                channel_id=order.channel_id,
-                thread_ts=order.thread_ts,
-                comment=order.text or escape(order.comment),
-                asked=asked,
-            )
+            await self._complete(order, record, names, titled, order.channel_id)
         ts = await self._transfer.shown(sent[0].file_id or "", order.channel_id)
         await record.files(names, Stage.DONE)
         return Shared(
@@ -318,21 +282,95 @@ class Sharing:
             notes=(_UNASKED,) if ts is None else (),
         )
 
+    async def _complete(
+        self,
+        order: Order,
+        record: ShareRecord,
+        keys: Sequence[str],
+        titled: list[tuple[str, str]],
+        channel_id: str | None,
+    ) -> None:
+        """Have Slack keep sent files, and show them in a channel if it is named."""
+        before = record.of(keys[0])
+        asked = before is not None and before.stage is Stage.ASKED
+        shown = channel_id is not None
+        await record.files(keys, Stage.ASKED)
+        try:
+            await self._transfer.complete(
+                titled,
+                channel_id=channel_id,
+                thread_ts=order.thread_ts if shown else None,
+                comment=(order.text or escape(order.comment)) if shown else "",
+                asked=asked,
+                check=lambda: self._check(order, record, keys),
+            )
+        except ShareError as error:
+            if not error.unknown:  # certainly not done: the next try need not doubt it
+                await record.files(keys, Stage.SENT)
+            raise
+
+    # --- once more, before it is shown -------------------------------------------------
+
+    async def _check(self, order: Order, record: ShareRecord, keys: Iterable[str]) -> None:
+        """Return if what was checked a while ago is so still: the channel, and each object.
+
+        Raises:
+            ShareError: It is not.
+        """
+        if _now() - record.admitted_at > MOMENT_SECONDS:
+            if order.channel_id and not order.rules.external:
+                await self._refuse_external(order)
+            record.admitted_at = _now()
+        for key in keys:
+            await self._check_object(order, record, key)
+
+    async def _check_object(self, order: Order, record: ShareRecord, key: str) -> None:
+        began = _now()
+        found, known_at = record.known.get(key, (None, 0.0))
+        if found is None:  # it was sent before this process began
+            found = await self._transfer.find(order, key)
+            await self._transfer.look(order, found)
+            if not _same(record.of(key), found):
+                raise refusal("changed")
+            known_at = _known_at(order, began)
+        if began - known_at > MOMENT_SECONDS:
+            await self._transfer.still(found, order)
+            known_at = began
+        record.known[key] = found, known_at
+
+    async def _kept_back(self, order: Order, items: list[Item], record: ShareRecord) -> list[Item]:
+        """Return the items without those that are not as they were checked any more."""
+
+        async def one(item: Item) -> Item:
+            if item.error is None:
+                try:
+                    await self._check_object(order, record, item.key)
+                except ShareError as error:
+                    return await self._failed(record, item.key, error)
+            return item
+
+        kept = await _some(one, items)
+        _one_left(kept)
+        return kept
+
+    async def _failed(self, record: ShareRecord, key: str, error: ShareError) -> Item:
+        if not error.again:
+            await record.file(FileStep(key=key, stage=Stage.FAILED, code=error.code))
+        return Item(key=key, error=error)
+
     async def _send_all(
-        self, order: Order, keys: list[str], record: _Record, watch: Watch | None
+        self, order: Order, keys: list[str], record: ShareRecord, watch: Watch | None
     ) -> list[Item]:
         """Have Slack hold what can be sent, several at once; raise if nothing could."""
-        turns = asyncio.Semaphore(AT_ONCE)
 
         async def one(key: str) -> Item:
-            async with turns:
-                return await self._send(order, key, record, watch)
+            return await self._send(order, key, record, watch)
 
-        items = await _all(one(key) for key in keys)
+        items = await _some(one, keys)
         _one_left(items)
         return items
 
-    async def _send(self, order: Order, key: str, record: _Record, watch: Watch | None) -> Item:
+    async def _send(self, order: Order, key: str, record: ShareRecord, watch: Watch | None) -> Item:
         before = record.of(key)
         if before is not None and before.stage in (Stage.SENT, Stage.ASKED, Stage.DONE):
             return Item(key=key, version_id=before.version_id, file_id=before.file_id)
@@ -341,22 +379,22 @@ class Sharing:
         if order.mode is Mode.UPLOAD and record.asked:
             # Files of one message are shown together, once: what was not among them stays out.
             return Item(key=key, error=refusal("upload_failed"))
+        began = _now()
         try:
             found = await self._transfer.find(order, key)
             step = await self._transfer.send(order, found, record.file, watch)
         except ShareError as error:
-            if not error.again:
-                await record.file(FileStep(key=key, stage=Stage.FAILED, code=error.code))
-            return Item(key=key, error=error)
+            return await self._failed(record, key, error)
+        record.known[key] = found, _known_at(order, began)
         return Item(key=key, version_id=step.version_id, file_id=step.file_id)
 
     # --- images ------------------------------------------------------------------------
 
     async def _prepared_images(
-        self, order: Order, keys: list[str], record: _Record, watch: Watch | None
+        self, order: Order, keys: list[str], record: ShareRecord, watch: Watch | None
     ) -> Shared:
         if order.by_url:
-            items, pictures, notes = await self._by_url(order, keys)
+            items, pictures, notes = await self._by_url(order, keys, record)
         else:
             items = await self._send_all(order, keys, record, watch)
             items = await self._keep_all(order, items, record)
@@ -373,45 +411,38 @@ class Sharing:
             further=tuple(_plain(blocks) for blocks in messages[1:]),
         )
 
-    async def _keep_all(self, order: Order, items: list[Item], record: _Record) -> list[Item]:
+    async def _keep_all(self, order: Order, items: list[Item], record: ShareRecord) -> list[Item]:
         """Have Slack keep sent images for blocks, and wait until it has looked at them."""
-        turns = asyncio.Semaphore(AT_ONCE)
 
         async def one(item: Item) -> Item:
-            if item.error is not None:
-                return item
-            async with turns:
+            if item.error is None:
                 try:
                     await self._keep(order, item, record)
                 except ShareError as error:
                     return replace(item, error=error)
-                return item
+            return item
 
-        kept = await _all(one(item) for item in items)
+        kept = await _some(one, items)
         _one_left(kept)
         return kept
 
-    async def _keep(self, order: Order, item: Item, record: _Record) -> None:
+    async def _keep(self, order: Order, item: Item, record: ShareRecord) -> None:
         before, file_id = record.of(item.key), item.file_id or ""
         if before is not None and before.stage is not Stage.DONE:
-            asked = before.stage is Stage.ASKED
-            await record.files([item.key], Stage.ASKED)
-            title = _title(order, item.key, order.keys)
-            await self._transfer.complete([(file_id, title)], channel_id=None, asked=asked)
+            titled = [(file_id, _title(order, item.key, order.keys))]
+            await self._complete(order, record, [item.key], titled, None)
         await self._transfer.ready(file_id)
         await record.files([item.key], Stage.DONE)
 
     async def _by_url(
-        self, order: Order, keys: list[str]
+        self, order: Order, keys: list[str], record: ShareRecord
     ) -> tuple[list[Item], list[Picture], tuple[str, ...]]:
         items: list[Item] = []
         pictures: list[Picture] = []
         notes: tuple[str, ...] = ()
         for key in keys:
             try:
-                found = await self._transfer.find(order, key)
-                await self._transfer.inspect(order, found)
-                await self._transfer.still(found, order)
+                found = await self._inspected(order, key, record)
                 link = await self._link(order, found)
             except ShareError as error:
                 items.append(Item(key=key, error=error))
@@ -425,7 +456,7 @@ class Sharing:
     # --- messages ----------------------------------------------------------------------
 
     async def _post(
-        self, order: Order, record: _Record, number: int, blocks: Blocks, text: str
+        self, order: Order, record: ShareRecord, number: int, blocks: Blocks, items: Sequence[Item]
     ) -> str:
         """Post one message of a share unless it is there already, and return its ts.
 
@@ -438,19 +469,27 @@ class Sharing:
         begun_at = self._clock.now() if before is None else before.begun_at
         if before is None:
             await record.post(number, PostStep(begun_at=begun_at))
+        keys = [item.key for item in items if item.error is None]
+        text = order.title.strip() or share.file_name(items[0].key)
 
         async def post() -> tuple[str, str]:
+            await self._check(order, record, keys)
             return await self._post_patiently(order, number, blocks, text)
 
-        _, ts = await post_once(
-            self._slack,
-            post,
-            channel_id=order.channel_id,
-            thread_ts=order.thread_ts,
-            mark=_mark(order, number),
-            begun_at=begun_at,
-            unclear=before is not None,
-        )
+        attempt = Attempt(begun_at=begun_at, unclear=before is not None)
+        try:
+            _, ts = await post_once(
+                self._slack,
+                post,
+                channel_id=order.channel_id,
+                thread_ts=order.thread_ts,
+                mark=_mark(order, number),
+                attempt=attempt,
+            )
+        except ShareError:
+            if not attempt.unclear:  # certainly not there: the next try need not look for it
+                await record.not_posted(number)
+            raise
         await record.post(number, PostStep(begun_at=begun_at, ts=ts))
         return ts
 
@@ -490,14 +529,37 @@ _UNASKED: Final = (
 )
 
 
-async def _all(works: Iterable[Coroutine[Any, Any, Item]]) -> list[Item]:
-    """Return what all come to; if one raises, the others are ended first."""
+async def _some(work: Callable[[T], Awaitable[Item]], of: Iterable[T]) -> list[Item]:
+    """Return what all come to, some at a time; if one raises, the others are ended first."""
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: T) -> Item:
+        async with turns:
+            return await work(each)
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
+            tasks = [group.create_task(one(each)) for each in of]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _known_at(order: Order, looked_at: float) -> float:
+    """Return when an object that was looked at so was the latest: an old version never was."""
+    return looked_at if order.version_id is None else -math.inf
+
+
+def _same(step: FileStep | None, found: Object) -> bool:
+    """Tell whether an object is still what was sent of it."""
+    if step is None:
+        return False
+    etags = ("", found.etag)  # not every step names it
+    return (step.version_id, step.size) == (found.version_id, found.size) and step.etag in etags
 
 
 def _mark(order: Order, number: int) -> RunId:
@@ -508,9 +570,10 @@ def _one_left(items: Sequence[Item]) -> None:
     """Raise unless something is left to be shared."""
     errors = [item.error for item in items if item.error is not None]
     if len(errors) == len(items):
-        if len(errors) == 1:
-            raise errors[0]
         again = all(error.again for error in errors)
+        # What may pass is about S3, Slack or a scanner, and so one reason is that of them all.
+        if len(errors) == 1 or (again and len({error.code for error in errors}) == 1):
+            raise errors[0]
         raise refusal("all_failed", why=errors[0].notice, again=again)
 
 

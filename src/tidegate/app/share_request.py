@@ -85,16 +85,21 @@ class ShareRequests:
             return _refused(400, "bad_request", "Idempotency-Key has 1 to 255 plain characters.")
         try:
             asked = share_body.parse(body)
-            channel_id = await self._sharing.channel(asked.channel)
         except PayloadError as error:
             return _refused(400, "bad_request", f"{error}.")
-        except ShareError as error:
-            return _refused(503 if error.again else 422, error.code, error.notice)
         caller = self._callers.get(name)
-        why = "token" if caller is None else caller.refuses(asked, channel_id)
+        # Slack is asked for a channel's name only on behalf of those who may share somewhere.
+        why = "token" if caller is None else caller.refuses(asked)
         if caller is None or why is not None:
-            self._journal.note("share_refused", level="warning", caller=name, reason=why)
-            return _refused(403, f"{why}_not_allowed", f"This token may not use that {why}.")
+            return self._not_allowed(name, why or "token")
+        try:
+            channel_id = await self._sharing.channel(asked.channel)
+        except ShareError as error:
+            if error.again:
+                return _refused(503, error.code, error.notice)
+            channel_id = ""  # whether there is such a channel is not for everyone to know
+        if (why := caller.refuses(asked, channel_id)) is not None:
+            return self._not_allowed(name, why)
         digest = hashlib.sha256(body).hexdigest()
         run = self._run(caller, asked, channel_id, digest, key)
         draft = Draft(run=run, state=State.QUEUED, rate=caller.rate)
@@ -111,6 +116,10 @@ class ShareRequests:
                 return _refused(429, "rate_limited", text, {"Retry-After": str(wait)})
             case Joined(run=held):
                 return await self._known(held.id, digest)
+
+    def _not_allowed(self, name: str, why: str) -> Answer:
+        self._journal.note("share_refused", level="warning", caller=name, reason=why)
+        return _refused(403, f"{why}_not_allowed", f"This token may not use that {why}.")
 
     async def _known(self, known: RunId | None, digest: str) -> Answer:
         """Answer an order that came before: with what became of that one."""

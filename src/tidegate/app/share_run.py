@@ -117,12 +117,15 @@ class ShareRuns:
                 rules=rules,
                 channel_id=run.channel_id,
             )
+        mode = Mode(route.share)
+        by_prefix = mode is Mode.GALLERY
         return Order(
             id=run.id,
             rules=rules,
-            keys=(key,),
+            keys=() if by_prefix else (key,),
+            prefix=key if by_prefix else None,
             channel_id=run.channel_id,
-            mode=Mode(route.share),
+            mode=mode,
             title=str(run.params.get("title") or ""),
             alt_text=str(run.params.get("alt_text") or ""),
             thread_ts=run.thread_ts,
@@ -130,9 +133,10 @@ class ShareRuns:
 
     def _failed(self, run: Run, error: ShareError, jitter: float) -> Change:
         now, reason = self._now(), f"{REASON}{error.code}"
-        if error.unknown:
+        later = error.again and now < run.deadline_at
+        if error.unknown and not later:
             return Change(state=State.UNKNOWN, reason=reason, message=error.notice)
-        if error.again and now < run.deadline_at:
+        if later:
             wait = outcome.backoff(run.attempts + 1, jitter=jitter)
             due = min(now + wait, run.deadline_at)
             words = f"{error.notice.partition('. ')[0].rstrip('.')}. It is tried again by itself."

@@ -28,11 +28,11 @@ T = TypeVar("T")
 #: Called with a key, the bytes that have moved, and all there are.
 Watch = Callable[[str, int, int], None]
 Note = Callable[[FileStep], Awaitable[None]]
+#: Raises `ShareError` if what was checked is not so any more.
+Check = Callable[[], Awaitable[None]]
 
 TRIES: Final = 4
 MAX_WAIT_SECONDS: Final = 30.0
-#: What was the latest state so long ago, at most, is not looked at again.
-MOMENT_SECONDS: Final = 1.0
 #: Before each look at a file that Slack works on: at once, and for half a minute in all.
 LOOKS: Final = (0.0, 0.05, 0.15, 0.3, 0.5, 1.0, 1.0, 2.0, 2.0, 3.0, 5.0, 5.0, 10.0)
 
@@ -107,6 +107,8 @@ class Transfer:
     ) -> FileStep:
         """Have Slack hold an object's bytes, all checked; nobody sees them yet.
 
+        They are read only as long as they are the latest, unless an older version was ordered.
+
         Raises:
             ShareError: It did not pass, or could not be sent; Slack shows nothing of it.
         """
@@ -120,10 +122,8 @@ class Transfer:
     async def _send_once(
         self, order: Order, found: Object, note: Note, watch: Watch | None
     ) -> FileStep:
-        clock = asyncio.get_running_loop().time
-        current, latest_at = order.version_id is None, clock()
         async with contextlib.AsyncExitStack() as stack:
-            opening = self._objects.open(found, current=current)
+            opening = self._objects.open(found, current=order.version_id is None)
             reading = await stack.enter_async_context(opening)
             head, chunks = await _peek(reading)
             share.admit_content(head, found.key, order)
@@ -137,6 +137,7 @@ class Transfer:
                 stage=Stage.BEGUN,
                 file_id=upload.file_id,
                 version_id=found.version_id,
+                etag=found.etag,
                 size=found.size,
             )
             await note(step)
@@ -144,9 +145,6 @@ class Transfer:
             await self._files.send(upload, body, size=found.size)
             if scanning is not None and not await scanning.clean():
                 raise refusal("malware")
-        # An old version says nothing of the object's being there still.
-        if not current or clock() - latest_at > MOMENT_SECONDS:
-            await self.still(found, order)
         step = moved(step, Stage.SENT)
         await note(step)
         return step
@@ -159,6 +157,7 @@ class Transfer:
         thread_ts: str | None = None,
         comment: str = "",
         asked: bool = False,
+        check: Check,
     ) -> None:
         """Have Slack keep sent files, each (id, title), and show them in a channel if it is named.
 
@@ -168,15 +167,18 @@ class Transfer:
             thread_ts: Under which message.
             comment: What is said beside them.
             asked: Slack was asked before, and whether it did is not known.
+            check: Called each time before Slack is asked.
 
         Raises:
-            ShareError: It did not, or (`unknown`) whether it did cannot be told.
+            ShareError: It did not, or (`unknown`) whether it did cannot be told; then `again` says
+                that it can be gone on with in a while.
         """
 
         async def once() -> None:
             nonlocal asked
             if asked and await self._is_shown(files[0][0], channel_id):
                 return
+            await check()
             try:
                 await self._files.complete(
                     files, channel_id=channel_id, thread_ts=thread_ts, comment=comment
@@ -198,9 +200,11 @@ class Transfer:
         try:
             await patiently(told)
         except ShareError as error:
-            if asked:
-                raise refusal("unconfirmed", unknown=True) from error
-            raise
+            if not asked:
+                raise
+            certain = not isinstance(error.__cause__, SlackAmbiguousError)
+            again = error.again and certain
+            raise refusal("unconfirmed", unknown=True, again=again) from error
 
     async def _is_shown(self, file_id: str, channel_id: str | None) -> bool:
         """Tell whether a file is where an earlier request was to bring it."""

@@ -16,12 +16,14 @@ from urllib.parse import quote
 from tidegate.core import content
 from tidegate.core.bucket import is_safe_key
 from tidegate.core.content import Content
+from tidegate.core.text import is_whole
 from tidegate.errors import ShareError
 
 MAX_LINK_SECONDS: Final = 604_800  # of presigned ones
 MAX_FRONT_SECONDS: Final = 31_536_000  # of those by CloudFront: longer, and nobody remembers them
 MAX_LISTED: Final = 1000  # keys that are looked at to find the images below a prefix
 MAX_ALT_TEXT: Final = 1000
+MAX_KEY_BYTES: Final = 1024  # S3's bound
 MAX_FILES: Final = 100  # of one share: what a person still looks at, and Slack takes in one go
 MIB: Final = 1_048_576
 #: Where nothing else is said. Slack itself keeps files of up to a gigabyte.
@@ -219,6 +221,7 @@ _SAID: Final = {
         "steps . or .. in it."
     ),
     "key_outside_prefix": "Only objects whose keys begin with {prefix} may be shared from there.",
+    "not_utf8": "What is to be said beside it is not UTF-8 text, so nothing was shared.",
     "no_keys": "There is nothing to share: name at least one object.",
     "too_many_keys": "At most {most} objects go into one share. Please choose fewer.",
     "one_link": "A link leads to one object. Name exactly one, or share them in another mode.",
@@ -258,9 +261,9 @@ _SAID: Final = {
     ),
     "scanner_unreachable": "The malware scanner does not answer, so nothing was shared.",
     "scanner_limit": (
-        "The malware scanner does not read objects of this size to their end, so it was not "
-        "shared. Raise StreamMaxLength, MaxFileSize and MaxScanSize of clamd, or lower "
-        "scan.max_bytes."
+        "It is not certain that the malware scanner looks at all of it, so it was not shared. In "
+        "clamd.conf, set AlertExceedsMax yes and raise StreamMaxLength, MaxFileSize and "
+        "MaxScanSize, or lower scan.max_bytes."
     ),
     "scanner_failed": "The malware scanner gave no verdict, so nothing was shared.",
     "unversioned": (
@@ -343,6 +346,9 @@ def admit(order: Order) -> None:
         ShareError: Its mode, channel or a key is not among what the bucket's rules name.
     """
     rules = order.rules
+    words = (order.title, order.alt_text, order.comment, order.text, order.thread_ts or "")
+    if not all(map(is_whole, words)):
+        raise refusal("not_utf8")
     if order.mode not in rules.modes:
         raise refusal("mode_not_allowed", mode=order.mode.value)
     if not order.channel_id and (rules.channels is not None or not (rules.external or rules.own)):

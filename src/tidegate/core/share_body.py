@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from tidegate.core import share
+from tidegate.core.message import is_timestamp
 from tidegate.core.share import Mode, Order, Rules
 from tidegate.errors import PayloadError, ShareError
 
@@ -46,12 +47,21 @@ class Caller:
             rate=self.rate or other.rate,
         )
 
-    def refuses(self, body: "ShareBody", channel_id: str) -> str | None:
-        """Return what keeps the caller from it (`bucket`, `mode`, `channel`), or None."""
+    def refuses(self, body: "ShareBody", channel_id: str | None = None) -> str | None:
+        """Return what keeps the caller from it (`bucket`, `mode`, `channel`), or None.
+
+        Args:
+            body: What is asked for.
+            channel_id: Where; None as long as only its name is known.
+        """
         if body.bucket not in self.buckets:
             return "bucket"
         if body.mode not in self.modes:
             return "mode"
+        if body.by_url and Mode.LINK not in self.modes:  # the image's URL is a link
+            return "mode"
+        if channel_id is None:
+            return None if self.channels else "channel"
         return None if channel_id in self.channels else "channel"
 
 
@@ -112,10 +122,14 @@ def parse(body: bytes) -> ShareBody:
         raise PayloadError("key, or keys, is missing")
     if found.key and found.keys:
         raise PayloadError("key and keys exclude each other")
+    if len(found.keys) > share.MAX_FILES:
+        raise PayloadError(f"keys has more than {share.MAX_FILES} entries")
+    if any(len(key.encode("utf-8", "surrogatepass")) > share.MAX_KEY_BYTES for key in (found.key, *found.keys)):
+        raise PayloadError(f"a key has more than {share.MAX_KEY_BYTES:,} bytes")
     texts = (found.title, found.alt_text, found.comment, found.channel, found.bucket)
     if any(len(text) > MAX_TEXT for text in texts):
         raise PayloadError(f"a text has more than {MAX_TEXT:,} characters")
-    if found.thread is not None and not _is_ts(found.thread):
+    if found.thread is not None and not is_timestamp(found.thread):
         raise PayloadError("thread is a message's timestamp, such as 1700000000.000100")
     try:
         _seconds(found.expires)
@@ -137,12 +151,6 @@ def of_params(params: Mapping[str, Any]) -> ShareBody:
 
 def _seconds(expires: str | int | None) -> int | None:
     return None if expires is None else share.seconds(str(expires))
-
-
-def _is_ts(text: str) -> bool:
-    seconds, dot, rest = text.partition(".")
-    digits = seconds + rest
-    return bool(dot and seconds and rest) and digits.isascii() and digits.isdigit()
 
 
 def _place(error: Exception) -> str:

@@ -22,6 +22,7 @@ class FileStep:
     stage: Stage
     file_id: str | None = None
     version_id: str | None = None
+    etag: str = ""
     size: int = 0
     code: str = ""  # of what it failed by
 

@@ -14,6 +14,7 @@ from tidegate.adapters.clock import SystemClock
 from tidegate.core import keys, plan
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import AuditEntry, Change, Run, RunId, State, run_id
+from tidegate.core.text import harmless
 from tidegate.entry import wiring
 from tidegate.entry.admin import entry_as_json, run_as_json
 from tidegate.errors import NoSuchRunError, NotAllowedNowError
@@ -76,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             code: int = await args.job(args, store, hidden)
         except NoSuchRunError:
-            sys.stderr.write(f"There is no run {args.run_id}. `tidegate runs` lists them.\n")
+            said = f"There is no run {harmless(args.run_id)}. `tidegate runs` lists them.\n"
+            sys.stderr.write(said)
             return 1
         except NotAllowedNowError as error:
             sys.stderr.write(f"{error}\n")
@@ -116,10 +118,11 @@ async def _list(
     for one in found:
         place = one.channel_id or "-"
         reason = f"  {one.reason}" if one.reason else ""
-        print(
+        line = (
             f"{one.id}  {_time(one.created_at)}  {one.state.value:<9}  {one.action:<20}  "
             f"{one.user_id:<12} {place:<12}{reason}"
         )
+        print(harmless(line))
     return 0
 
 
@@ -135,10 +138,10 @@ async def _show(
     for key, value in run_as_json(one, hidden).items():
         if value not in (None, "", {}):
             shown = _time(value) if key.endswith(("_at", "_by")) else value
-            print(f"{key:<14} {_safe(shown)}")
+            print(f"{key:<14} {harmless(shown)}")
     print("\naudit")
     for entry in entries:
-        print(f"  {_line(entry)}")
+        print(f"  {harmless(_line(entry))}")
     return 0
 
 
@@ -201,6 +204,7 @@ def _again(old: Run) -> Run:
         status_text="",
         message="",
         progress=None,
+        steps=None,
     )
 
 
@@ -241,8 +245,3 @@ def _time(at: float) -> str:
 def _line(entry: AuditEntry) -> str:
     reason = f"  ({entry.reason})" if entry.reason else ""
     return f"{_time(entry.at)}  {entry.event:<24} {entry.actor}{reason}"
-
-
-def _safe(value: object) -> str:
-    """Foreign text on a terminal: no control characters."""
-    return "".join(c if c.isprintable() else "·" for c in str(value))
