@@ -1,0 +1,1 @@
+"""The Kubernetes far end, spoken to by `kubectl` and over plain HTTP."""
