@@ -209,6 +209,7 @@ async def clamd(program: str, folder: Path) -> AsyncIterator[str]:
     (signatures / "test.ndb").write_text(f"Bench.EICAR:0:*:{_EICAR.hex()}\n")
     port = free_port()
     settings = {
+        "AlertExceedsMax": "yes",
         "DatabaseDirectory": signatures,
         "Foreground": "yes",
         "TCPAddr": "127.0.0.1",

@@ -45,7 +45,8 @@ class Slack:
                 shares = {"public": {CHANNEL: [{"ts": TS}]}} if given["file"] in self._shown else {}
                 return {"file": {"id": given["file"], "mimetype": "text/plain", "shares": shares}}
             case _:
-                return {"channel": {"id": CHANNEL}}
+                flags = {"is_ext_shared": False, "is_pending_ext_shared": False}
+                return {"channel": {"id": CHANNEL, **flags}}
 
 
 class _Connection(asyncio.BufferedProtocol):

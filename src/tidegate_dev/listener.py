@@ -22,8 +22,10 @@ class PortInUseError(Exception):
         self.port = port
 
 
-def bind(port: int = 0) -> socket.socket:
+def bind(port: int = 0, *, listening: bool = True) -> socket.socket:
     """Return a socket that listens on *port* of loopback; 0 lets the system choose.
+
+    One that is not *listening* keeps the port, and whoever calls there is refused.
 
     Raises:
         PortInUseError: Another program has the port.
@@ -33,7 +35,8 @@ def bind(port: int = 0) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((LOOPBACK, port))
-        sock.listen(2048)
+        if listening:
+            sock.listen(2048)
     except OSError as error:
         sock.close()
         if error.errno in (errno.EADDRINUSE, errno.EACCES):

@@ -1,7 +1,11 @@
-"""The scanner against the real clamd, and against daemons that are none."""
+"""The scanner against the real clamd, its stand-in, and daemons that are none.
+
+The stand-in is the dev workspace's: what holds of clamd has to hold of it.
+"""
 
 import asyncio
 import contextlib
+import functools
 import io
 import random
 import socket
@@ -9,7 +13,7 @@ import tarfile
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -19,6 +23,7 @@ from tidegate.adapters import clamd as adapter
 from tidegate.adapters.clamd import Clamd
 from tidegate.core.share import Scan
 from tidegate.errors import ScannerError
+from tidegate_dev.scanner import Limits, ScannerFarEnd
 
 MIB: Final = 1_048_576
 CHUNK: Final = 262_144  # as the objects' adapter reads
@@ -26,23 +31,67 @@ CHUNK: Final = 262_144  # as the objects' adapter reads
 pytestmark = pytest.mark.xdist_group("clamd")
 
 
-@pytest.fixture(params=["unix", "tcp"])
-def scan(request: pytest.FixtureRequest, clamd_daemon: Daemon) -> Scan:
-    """Where the daemon is found, one way and the other."""
-    return Scan(clamd=getattr(clamd_daemon, request.param))
+@contextlib.asynccontextmanager
+async def stand_in(**limits: Any) -> AsyncIterator[Scan]:
+    async with ScannerFarEnd(limits=Limits(**limits)) as far_end:
+        yield Scan(clamd=far_end.address)
+
+
+@pytest.fixture(params=["unix", "tcp", "stand-in"])
+async def scan(request: pytest.FixtureRequest, clamd_daemon: Daemon) -> AsyncIterator[Scan]:
+    """Where the daemon is found, one way and the other; and what stands in for it."""
+    if request.param == "stand-in":
+        async with stand_in() as found:
+            yield found
+    else:
+        yield Scan(clamd=getattr(clamd_daemon, request.param))
 
 
 @pytest.fixture(scope="module")
-def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scan]:
-    """A daemon that hangs up after 3 MiB."""
+def narrow_clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with clamd(tmp_path_factory.mktemp("narrow"), StreamMaxLength="3M") as daemon:
-        yield Scan(clamd=daemon.unix)
+        yield daemon
 
 
 @pytest.fixture(scope="module")
-def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scan]:
+def careless_clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    settings = {"MaxFileSize": "3M", "AlertExceedsMax": "no"}
+    with clamd(tmp_path_factory.mktemp("careless"), **settings) as daemon:
+        yield daemon
+
+
+@pytest.fixture(params=["clamd", "stand-in"])
+async def narrow(request: pytest.FixtureRequest, narrow_clamd: Daemon) -> AsyncIterator[Scan]:
+    """A daemon that hangs up after 3 MiB."""
+    if request.param == "stand-in":
+        async with stand_in(stream_bytes=3 * MIB) as found:
+            yield found
+    else:
+        yield Scan(clamd=narrow_clamd.unix)
+
+
+@pytest.fixture(params=["clamd", "stand-in"])
+async def careless(
+    request: pytest.FixtureRequest, careless_clamd: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Scan]:
     """A daemon that takes everything, and calls clean what lies beyond 3 MiB."""
-    with clamd(tmp_path_factory.mktemp("careless"), MaxFileSize="3M") as daemon:
+    # It reads as deep as it is tried here: its size is what gives it away.
+    monkeypatch.setattr(adapter, "DEPTH", 3)
+    if request.param == "stand-in":
+        async with stand_in(file_bytes=3 * MIB, alert=False) as found:
+            yield found
+    else:
+        yield Scan(clamd=careless_clamd.unix)
+
+
+@pytest.fixture(params=["clamd", "stand-in"])
+async def alert(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scan]:
+    """A daemon that says when it does not look at what lies beyond 2 MiB."""
+    if request.param == "stand-in":
+        async with stand_in(file_bytes=2 * MIB, alert=True) as found:
+            yield found
+        return
+    with clamd(tmp_path, MaxFileSize="2M", AlertExceedsMax="yes") as daemon:
         yield Scan(clamd=daemon.unix)
 
 
@@ -81,7 +130,15 @@ NOISE: Final = random.Random(7).randbytes(MIB + 17)  # nothing about it can be c
 # --- verdicts -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b"Date,Amount\r\n", NOISE, zipped(NOISE)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"x", b"Date,Amount\r\n", NOISE, zipped(NOISE), tarred(NOISE), tarred(mode="w:")),
+        *(NOISE + EICAR, b"It begins with " + EICAR, zipped(NOISE + EICAR), tarred(b"x" + EICAR)),
+        *(zipped(EICAR)[:60], tarred(EICAR)[:40], b"PK\3\4" + NOISE, b"\x1f\x8b" + NOISE),
+    ],
+    ids=lambda body: f"{len(body)} bytes",  # what is in an archive tells the time
+)
 async def test_what_holds_nothing_bad_is_clean(scan: Scan, body: bytes) -> None:
     assert await clean(scan, body)
 
@@ -93,10 +150,19 @@ async def test_what_holds_nothing_bad_is_clean(scan: Scan, body: bytes) -> None:
         EICAR + b"\r\n" + NOISE,
         zipped(NOISE, EICAR),
         tarred(NOISE, EICAR),
+        tarred(NOISE, EICAR + b"\n", NOISE, mode="w:"),
         tarred(EICAR, mode="w:"),
         zipped(tarred(zipped(EICAR), NOISE)),
     ],
-    ids=["alone", "at the start", "in a zip", "in a tar.gz", "in a tar", "three deep"],
+    ids=[
+        "alone",
+        "at the start",
+        "in a zip",
+        "in a tar.gz",
+        "amid a tar",
+        "in a tar",
+        "three deep",
+    ],
 )
 async def test_what_holds_the_test_file_is_not_clean(scan: Scan, body: bytes) -> None:
     assert not await clean(scan, body)
@@ -191,16 +257,37 @@ async def test_a_size_below_the_limit_is_assured_though_the_round_one_above_it_i
 
 
 async def test_a_limit_that_is_reported_as_a_finding_is_not_taken_for_malware(
-    tmp_path: Path,
+    alert: Scan,
 ) -> None:
-    settings = {"MaxFileSize": "2M", "AlertExceedsMax": "yes"}
-    with clamd(tmp_path, **settings) as daemon:
-        scan = Scan(clamd=daemon.unix)
+    with refused("scanner_limit"):
+        await clean(alert, tarred(bytes(3 * MIB), mode="w:"))
+    with refused("scanner_limit"):
+        await Clamd().assure(alert, 3 * MIB)
+    assert not await clean(alert, EICAR)
+
+
+@pytest.mark.parametrize("made", ["clamd", "stand-in"])
+async def test_a_daemon_that_does_not_say_what_it_did_not_look_at_is_trusted_with_nothing(
+    tmp_path: Path, made: str
+) -> None:
+    deep = functools.reduce(lambda inner, _: zipped(inner), range(30), EICAR)
+    async with contextlib.AsyncExitStack() as stack:
+        if made == "clamd":
+            daemon = stack.enter_context(clamd(tmp_path, AlertExceedsMax="no"))
+            silent = Scan(clamd=daemon.unix)
+        else:
+            silent = await stack.enter_async_context(stand_in(alert=False))
+        assert await clean(silent, deep), "it does not look so deep, and says nothing"
         with refused("scanner_limit"):
-            await clean(scan, tarred(bytes(3 * MIB), mode="w:"))
-        with refused("scanner_limit"):
-            await Clamd().assure(scan, 3 * MIB)
-        assert not await clean(scan, EICAR)
+            await Clamd().assure(silent, 10)
+
+
+async def test_a_daemon_that_says_so_is_trusted_however_deep_it_reads(
+    scan: Scan, tmp_path: Path
+) -> None:
+    await Clamd().assure(scan, 10)
+    with clamd(tmp_path, MaxRecursion="200") as daemon:
+        await Clamd().assure(Scan(clamd=daemon.unix), 10)
 
 
 async def test_a_size_that_no_clamd_reads_is_refused_without_a_trial() -> None:
@@ -464,3 +551,110 @@ async def test_a_daemon_that_gives_no_verdict_has_failed(monkeypatch: pytest.Mon
         with refused("scanner_failed"):
             await clean(daemon.scan, NOISE)
         stuck.set()
+
+
+# --- what is remembered ------------------------------------------------------------------------
+
+
+class Hands:
+    """A clock that stands until it is moved on."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+async def test_what_was_seen_is_seen_anew_after_five_minutes_and_after_any_failure(
+    tmp_path: Path,
+) -> None:
+    port, now = free_port(), Hands()
+    scan = Scan(clamd=f"127.0.0.1:{port}")
+    scanner = Clamd(now=now)
+    (tmp_path / "high").mkdir()
+    with clamd(tmp_path / "high", TCPSocket=str(port)):
+        await scanner.assure(scan, 3 * MIB)
+    (tmp_path / "low").mkdir()
+    with clamd(tmp_path / "low", TCPSocket=str(port), StreamMaxLength="2M"):
+        now.at += 299
+        await scanner.assure(scan, 3 * MIB)  # believed for a while
+        now.at += 2
+        with refused("scanner_limit"):
+            await scanner.assure(scan, 3 * MIB)
+        await scanner.assure(scan, MIB)
+    async with answering(b"\0") as daemon:
+        scanner = Clamd(now=now)
+        scanner._known(daemon.scan).reads, scanner._known(daemon.scan).reads_until = MIB, 1e9
+        await scanner.assure(daemon.scan, MIB)
+        async with scanner.open(daemon.scan) as scanning:
+            with refused("scanner_failed"):
+                await scanning.clean()
+        with refused("scanner_failed"):
+            await scanner.assure(daemon.scan, MIB)
+
+
+@contextlib.asynccontextmanager
+async def counting(said: bytes) -> AsyncIterator[tuple[Fake, list[int]]]:
+    """A daemon that always says the same, and how much it was given each time."""
+    given: list[int] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        given.append(len(await _stream(reader)))
+        writer.write(said)
+        await writer.drain()
+
+    async with behaving(behave) as daemon:
+        yield daemon, given
+
+
+async def test_a_trial_that_went_wrong_is_not_repeated_for_a_minute() -> None:
+    scanner = Clamd(now=(now := Hands()))
+    async with counting(b"stream: OK\0") as (daemon, given):
+        for size in (MIB, 10, 8 * MIB):
+            with refused("scanner_limit"):
+                await scanner.assure(daemon.scan, size)
+        assert len(given) == 1
+        now.at += 61
+        with refused("scanner_limit"):
+            await scanner.assure(daemon.scan, MIB)
+        assert len(given) == 2
+
+
+async def test_a_size_that_is_too_large_is_remembered_and_smaller_ones_are_tried(
+    narrow: Scan,
+) -> None:
+    scanner = Clamd()
+    tried: list[int] = []
+    archive = adapter._archive
+
+    def noted(size: int) -> Iterator[bytes]:
+        tried.append(size)
+        return archive(size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapter, "_archive", noted)
+        for size in (5 * MIB, 6 * MIB):
+            with refused("scanner_limit"):
+                await scanner.assure(narrow, size)
+        await scanner.assure(narrow, 5 * MIB // 2)
+        await scanner.assure(narrow, 9 * MIB // 4)
+        with refused("scanner_limit"):
+            await scanner.assure(narrow, 4 * MIB)
+        await scanner.assure(narrow, 11 * MIB // 4)
+    assert tried == [8 * MIB, 5 * MIB, 4 * MIB, 5 * MIB // 2, 11 * MIB // 4]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [(b"stream: OK\0", "scanner_limit"), (b"what?\0", "scanner_failed")],
+)
+async def test_many_that_wait_for_one_daemon_learn_from_one_trial(said: bytes, code: str) -> None:
+    scanner = Clamd()
+    async with counting(said) as (daemon, given):
+        asked = (scanner.assure(daemon.scan, size) for size in range(1, 9))
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        assert [str(error) for error in ended] == [code] * 8
+        assert len(given) == 1
+    async with stand_in() as scan:
+        await asyncio.gather(*(scanner.assure(scan, size) for size in range(1, 9)))

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import logging
 import re
+import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -563,9 +565,80 @@ async def test_xml_as_deep_as_it_may_be_long_does_no_harm() -> None:
     async with facing(says(200, body=deep)) as scene:
         with refused("not_understood"):
             await scene.objects.keys("reports", "", most=10)
-    whole = b"<ListBucketResult>" + b"<a>" * 200_000 + b"</a>" * 200_000 + b"</ListBucketResult>"
+    whole = b"<ListBucketResult>" + b"<a>" * 32_000 + b"</a>" * 32_000 + b"</ListBucketResult>"
     async with facing(says(200, body=whole)) as scene:
         assert await scene.objects.keys("reports", "", most=10) == []
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b"<Contents/>" * 760_000,
+        b"<a/>" * 2_000_000,
+        b"<a " + b" ".join(b'a%d="x"' % number for number in range(500_000)) + b"/>",
+        (b"<a " + b" ".join(b'a%d="x"' % number for number in range(1500)) + b"/>") * 500,
+        b"<Contents><Key>" + b"k" * 8_000_000 + b"</Key></Contents>",
+    ],
+    ids=["entries", "elements", "attributes", "elements of attributes", "a key"],
+)
+async def test_a_listing_made_to_be_a_burden_takes_little_memory_and_holds_nobody_up(
+    inside: bytes,
+) -> None:
+    body = b"<ListBucketResult>" + inside + b"</ListBucketResult>"
+    assert len(body) <= adapter.MAX_ANSWER_BYTES
+    answer, longest = adapter._Answer("Contents"), 0.0
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ObjectsError):
+            for start in range(0, len(body), adapter.XML_BYTES):
+                began = time.thread_time()
+                answer.feed(body[start : start + adapter.XML_BYTES])
+                longest = max(longest, time.thread_time() - began)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 16_000_000
+    assert longest < 0.5  # being traced, it is many times slower
+
+
+async def test_others_go_on_while_a_long_listing_is_read() -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    name = "k" * 1000
+    async with facing(listing(*(f"{name}{number}" for number in range(1000)))) as scene:
+        others = asyncio.create_task(turn())
+        assert len(await scene.objects.keys("reports", "", most=1000)) == 1000
+        others.cancel()
+    assert turns > 10
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 7])
+def test_an_answer_may_come_in_pieces(cut: int) -> None:
+    body = (
+        "\ufeff<?xml version='1.0'?><n:L xmlns:n='x'><IsTruncated> true</IsTruncated><Contents>"
+        "<Key>é&amp;&#10;名<b>no</b>no</Key><Owner><Key>no</Key></Owner><Key>no</Key></Contents>"
+        "<IsTruncated>no</IsTruncated><More><Contents><Size>1</Size></Contents></More></n:L>"
+    ).encode()
+    answer = adapter._Answer("Contents")
+    for start in range(0, len(body), cut):
+        answer.feed(body[start : start + cut])
+    found = answer.end("L")
+    assert found.words["IsTruncated"] == " true"
+    assert [entry.get("Key") for entry in found.entries] == ["é&\n名", None]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5])
+def test_a_document_type_is_seen_however_it_is_cut(cut: int) -> None:
+    answer = adapter._Answer("Contents")
+    with refused("not_understood"):
+        for start in range(0, len(LOL), cut):
+            answer.feed(LOL[start : start + cut].encode())
 
 
 def listing(*keys: str, more: str = "", encoded: bool = True) -> Answer:

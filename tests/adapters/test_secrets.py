@@ -27,6 +27,12 @@ def test_a_variable_that_is_not_set_is_named(environment: dict[str, str]) -> Non
         SecretReader(environment, Path("/")).read(EnvSecret(env="TOKEN"))
 
 
+def test_a_variable_that_is_not_utf_8_is_named() -> None:
+    reader = SecretReader({"TOKEN": "xoxb\udcff"}, Path("/"))
+    with pytest.raises(SecretError, match="the environment variable TOKEN is not text"):
+        reader.read(EnvSecret(env="TOKEN"))
+
+
 def test_a_file_is_found_beside_the_configuration_or_by_its_whole_path(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("xoxb-2\n")
     reader = SecretReader({}, tmp_path)

@@ -21,6 +21,7 @@ from tidegate.errors import (
 )
 from tidegate.ports import Group, Person, Workspace
 from tidegate_dev.slack.far_end import SlackFarEnd
+from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.people import UserGroup
 
 RUN = RunId("01HZ0000000000000000000001")
@@ -93,6 +94,99 @@ async def test_whether_outsiders_are_in_a_channel() -> None:
         assert await api.channel_external("C0SHARED")
 
 
+async def test_a_direct_message_is_as_external_as_who_is_in_it() -> None:
+    async with slack() as (far_end, api):
+        far_end.workspace.scopes |= {"im:read"}
+        far_end.add_user("U0STRANGER", is_stranger=True)
+        far_end.add_user("U0ELSEWHERE", team_id="T0OTHER")
+        direct = far_end.workspace.direct_channel
+        assert await api.channel_external(direct("U0STRANGER").id)
+        assert await api.channel_external(direct("U0ELSEWHERE").id)
+        assert not await api.channel_external(direct("U0ADA").id)
+        far_end.workspace.scopes -= {"users:read"}
+        with pytest.raises(SlackError, match="missing_scope"):
+            await api.channel_external(direct("U0ADA").id)
+
+
+async def test_one_from_elsewhere_makes_a_direct_message_of_several_external() -> None:
+    async with slack() as (far_end, api):
+        far_end.workspace.scopes |= {"mpim:read"}
+        far_end.add_user("U0STRANGER", is_stranger=True)
+        us = {"U0ADA", "U0GRACE", "U0TIDEGATE"}
+        far_end.add_channel("C0US", is_mpim=True, members=us)
+        far_end.add_channel("C0THEM", is_mpim=True, members=us | {"U0STRANGER"})
+        assert not await api.channel_external("C0US")
+        assert await api.channel_external("C0THEM")
+
+
+def told(**answers: dict[str, Any]) -> Callable[[Connection, Wire], Awaitable[None]]:
+    """Answer each method by its name, with `_` for the dot."""
+
+    async def behave(connection: Connection, wire: Wire) -> None:
+        while True:
+            wire.seen.append(await connection.request())
+            method = wire.seen[-1].line.split()[1].partition("?")[0].rpartition("/")[2]
+            answer = {"ok": True, **answers[method.replace(".", "_")]}
+            await connection.answer(http("200 OK", json.dumps(answer)))
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {},
+        {"id": "C1"},
+        {"is_ext_shared": False},
+        {"is_pending_ext_shared": False},
+        {"is_ext_shared": "false", "is_pending_ext_shared": False},
+        {"is_ext_shared": None, "is_pending_ext_shared": False},
+        {"is_ext_shared": 0, "is_pending_ext_shared": False},
+        {"is_ext_shared": float("nan"), "is_pending_ext_shared": False},
+        {"is_im": True},
+        {"is_im": True, "user": ["U1"]},
+        {"is_im": True, "user": "U1", "is_ext_shared": "no"},
+        {"is_mpim": True},
+        {"is_im": True, "user": "U1"},
+    ],
+)
+async def test_what_slack_does_not_tell_of_a_channel_is_no_no(channel: dict[str, Any]) -> None:
+    answers: dict[str, dict[str, Any]] = {
+        "conversations_info": {"channel": channel},
+        "conversations_members": {"members": []},
+        "auth_test": {"team_id": "T1", "bot_id": "B1", "user_id": "UB"},
+        "users_info": {"user": {"id": "U1"}},  # of which team?
+    }
+    async with wired(told(**answers)) as wire, client(f"{wire.url()}/api/") as api:
+        with pytest.raises(SlackError) as refused:
+            await api.channel_external("C1")
+    assert type(refused.value) is SlackError
+
+
+@pytest.mark.parametrize(
+    ("user", "external"),
+    [
+        ({"team_id": "T1"}, False),
+        ({"team_id": "T2", "enterprise_user": {"enterprise_id": "E1"}}, False),
+        ({"team_id": "E1"}, False),
+        ({"team_id": "T2", "enterprise_user": {"enterprise_id": "E2"}}, True),
+        ({"team_id": "T2"}, True),
+        ({"team_id": "T1", "is_stranger": True}, True),
+    ],
+)
+async def test_who_is_of_the_same_organisation_is_no_outsider(
+    user: dict[str, Any], external: bool
+) -> None:
+    ours = {"team_id": "T1", "bot_id": "B1", "user_id": "UB", "enterprise_id": "E1"}
+    answers: dict[str, dict[str, Any]] = {
+        "conversations_info": {"channel": {"is_im": True, "user": "U1"}},
+        "auth_test": ours,
+        "users_info": {"user": user},
+    }
+    async with wired(told(**answers)) as wire, client(f"{wire.url()}/api/") as api:
+        assert await api.channel_external("D1") is external
+
+
 async def test_the_groups_that_are_asked_for_and_exist() -> None:
     async with slack() as (far_end, api):
         groups = far_end.workspace
@@ -118,6 +212,35 @@ async def test_a_post_carries_its_run_and_is_found_by_it() -> None:
         assert found == ts
         other = RunId("01HZ0000000000000000000002")
         assert not await api.find(channel_id="C0OPS", thread_ts=None, run_id=other, since=since)
+
+
+async def test_a_message_of_another_app_that_carries_our_mark_is_not_ours() -> None:
+    async with slack() as (far_end, api):
+        since = far_end.workspace.clock.now() - 60
+        for bot_id, user in (("B0EVIL", "U0EVIL"), (None, "U0ADA")):
+            forged = Message(
+                channel="C0OPS",
+                ts=far_end.workspace.clock.ts(),
+                user=user,
+                bot_id=bot_id,
+                app_id="A0EVIL",
+                metadata={"event_type": "tidegate_run", "event_payload": {"run": RUN}},
+            )
+            far_end.workspace.post(forged)
+        where: dict[str, Any] = {"channel_id": "C0OPS", "thread_ts": None, "since": since}
+        assert await api.find(run_id=RUN, **where) is None
+        _, ts = await post(api)
+        far_end.say("C0OPS", "U0ADA", "hello")
+        assert await api.find(run_id=RUN, **where) == ts
+        asked = [call.method for call in far_end.calls]
+        assert asked.count("auth.test") == 1  # who we are does not change
+
+
+async def test_looking_for_a_message_that_is_not_there_is_one_call() -> None:
+    async with slack() as (far_end, api):
+        far_end.post_as_bot("C0OPS", "hello")
+        assert not await api.find(channel_id="C0OPS", thread_ts=None, run_id=RUN, since=0.0)
+        assert [call.method for call in far_end.calls] == ["conversations.history"]
 
 
 async def test_a_post_in_a_thread_is_found_there() -> None:
@@ -282,6 +405,10 @@ def http(status: str, body: str, kind: str = "application/json") -> bytes:
         http("200 OK", '{"ok":false,"error":"internal_error"}'),
         http("200 OK", '{"ok":false,"error":"fatal_error"}'),
         http("200 OK", '{"ok":false,"error":"request_timeout"}'),
+        http("200 OK", '{"ok":true,"channel":' + "[" * 200_000),
+        http("200 OK", '{"ok":true,"x":' * 20_000 + "1" + "}" * 20_000),
+        http("200 OK", f'{{"ok":true,"channel":{"1" * 5000}}}'),
+        http("200 OK", '{"ok":true}', "text/html"),
         b"nonsense\r\n\r\n",
     ],
 )

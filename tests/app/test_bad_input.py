@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import random
 import socket
 import time
@@ -34,6 +33,7 @@ from tests.app.raw_gate import (
     received,
     view,
 )
+from tests.examples import examples
 from tidegate.app.intake import speaks_for
 from tidegate.ports import Workspace
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.xdist_group("bad input")  # one gate for all of them
 
 ANSWERS = {200, 400, 401, 413, 415}
 FUZZ = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),
+    max_examples=examples(100),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

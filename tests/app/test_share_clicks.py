@@ -17,7 +17,12 @@ from tidegate_dev.objects import S3FarEnd
 from tidegate_dev.slack.messages import Message
 
 CHANNEL = "C0REPORTS"
-PRESETS = {"link": "s3_share_link", "image": "s3_share_image", "upload": "s3_upload"}
+PRESETS = {
+    "link": "s3_share_link",
+    "image": "s3_share_image",
+    "gallery": "s3_share_gallery",
+    "upload": "s3_upload",
+}
 
 
 @dataclass
@@ -149,6 +154,42 @@ async def test_a_button_shows_an_image(here: Gate) -> None:
     assert message.blocks[0]["alt_text"] == "High at noon"
 
 
+async def test_a_button_shows_all_images_below_a_prefix_in_one_message(here: Gate) -> None:
+    for key in ("charts/tide.png", "charts/wind.png", "rain.png"):
+        here.put(key, png(40, 30))
+    here.put("charts/notes.txt", b"hello\n")
+    ts = await here.press("gallery", "charts/", title="This week")
+    content = await here.told(ts, "done")
+    assert "reports charts/" in content
+    [message] = here.shared(ts)
+    shown = [block["alt_text"] for block in message.blocks if block["type"] == "image"]
+    assert shown == ["tide.png", "wind.png"]
+    assert "This week" in json.dumps(message.blocks)
+
+
+@pytest.mark.parametrize(
+    ("rules", "key", "words"),
+    [
+        ({"modes": ["link", "image", "upload"]}, "q3/charts/", "may not be shared as gallery"),
+        ({"prefix": "q3/"}, "q2/charts/", "Only objects whose keys begin with q3/"),
+        ({"prefix": "q3/"}, "q3", "Only objects whose keys begin with q3/"),
+        ({"channels": ["C0OPS"]}, "q3/charts/", "may not be shared in that channel"),
+        ({}, "q3/none/", "There is no image whose key begins so"),
+        ({}, "q3/../", "That key cannot be shared"),
+    ],
+)
+async def test_a_gallery_is_bound_by_what_its_bucket_allows(
+    tmp_path: Path, rules: dict[str, Any], key: str, words: str
+) -> None:
+    async with gate(tmp_path, **rules) as here:
+        here.put("q3/charts/tide.png", png(40, 30))
+        here.put("q2/charts/tide.png", png(40, 30))
+        ts = await here.press("gallery", key)
+        assert words in await here.told(ts, "failed")
+        assert here.shared(ts) == []
+        assert not here.stand.slack.uploads_made
+
+
 @pytest.mark.parametrize(
     ("mode", "key", "params", "words"),
     [
@@ -190,7 +231,7 @@ async def test_two_presses_are_one_share(here: Gate) -> None:
     assert len(here.shared(ts)) == 1
 
 
-@pytest.mark.parametrize("mode", ["upload", "link", "image"])
+@pytest.mark.parametrize("mode", ["upload", "link", "image", "gallery"])
 async def test_a_gateway_that_is_killed_while_it_shares_finishes_once(
     here: Gate, mode: str
 ) -> None:
@@ -199,10 +240,11 @@ async def test_a_gateway_that_is_killed_while_it_shares_finishes_once(
         "upload": "files.completeUploadExternal",
         "link": "chat.postMessage",
         "image": "files.completeUploadExternal",
+        "gallery": "chat.postMessage",
     }[mode]
     # It is done, and the gateway dies before it hears of it.
     here.stand.slack.faults.once(step, "drop_after")
-    ts = here.offer(mode, "a.png")
+    ts = here.offer(mode, "a" if mode == "gallery" else "a.png")
     await here.click(mode, ts)
     await here.stand.slack.wait_for(
         lambda: any(call.method == step for call in here.stand.slack.calls)

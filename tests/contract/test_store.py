@@ -17,6 +17,7 @@ from msgspec import structs
 from tests.contract.clock import StillClock
 from tests.contract.drafts import BLOCKS, a_draft, a_message, a_refusal, a_run
 from tests.contract.stores import Stores
+from tests.examples import examples
 from tidegate.core import lifecycle
 from tidegate.core.model import (
     Change,
@@ -307,7 +308,7 @@ async def test_one_that_is_not_new_is_told_apart_from_those_it_is_recorded_with(
 
 
 @given(texts=st.lists(st.text(), min_size=2, max_size=24), part=st.floats(0, 1e6))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_what_is_recorded_together_reads_back_as_it_was_drafted(
     stores: Stores, store: Store, texts: list[str], part: float
 ) -> None:
@@ -1369,7 +1370,7 @@ async def test_what_was_written_is_there_after_closing_and_opening_again(
 
 
 @given(text=st.text(), number=st.integers(-(2**53), 2**53), flag=st.booleans())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_text_a_person_types_comes_back_as_it_was(
     store: Store, clock: StillClock, text: str, number: int, flag: bool
 ) -> None:

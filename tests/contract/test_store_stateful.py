@@ -23,6 +23,7 @@ from typing_extensions import override
 from tests.contract.clock import ReplayedClock
 from tests.contract.drafts import a_draft, a_message
 from tests.contract.stores import ALL
+from tests.examples import examples
 from tidegate.core import lifecycle
 from tidegate.core.model import (
     Change,
@@ -321,7 +322,7 @@ def test_any_order_of_clicks_work_crashes_and_sweeps_agrees_with_the_model(kind:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30,
+            max_examples=examples(30),
             stateful_step_count=40,
             suppress_health_check=list(HealthCheck),
         ),

@@ -1,10 +1,13 @@
 """What is valid and hardly meant."""
 
+import pytest
+
 from tests.core.test_settings import EVERYTHING, SMALLEST
 from tidegate.core import document
 from tidegate.core.advice import advise, references
 from tidegate.core.configuration import parse
 from tidegate.core.document import key_text
+from tidegate.core.presets import SHARE_MODES
 
 
 def advice(text: str) -> dict[str, str]:
@@ -53,6 +56,20 @@ def test_a_pattern_that_can_take_very_long_is_told() -> None:
     assert told("(x|a*b){9}") == ["actions.deploy.params.namespace.pattern"]
     assert told("[a-z]+(-[a-z])*") == []
     assert told(r"(a\+)+") == []
+
+
+@pytest.mark.parametrize("mode", ["link", "image", "gallery", "upload"])
+def test_a_way_to_share_that_no_bucket_allows_is_told(mode: str) -> None:
+    use = next(use for use, shared in SHARE_MODES.items() if shared == mode)
+    action = f"  share: {{use: {use}, allow: {{users: [U1]}}}}\n"
+    buckets = "s3:\n  buckets:\n    a: {name: aaa, channels: [C1], modes: [MODES]}\n"
+    text = SMALLEST + action + buckets
+    others = ", ".join(other for other in SHARE_MODES.values() if other != mode)
+    told = advice(text.replace("MODES", others))
+    assert list(told) == ["actions.share.use"]
+    assert f"as {mode}" in told["actions.share.use"]
+    second = "    b: {name: bbb, modes: [" + mode + "]}\n"
+    assert advice(text.replace("MODES", others) + second) == {}
 
 
 def test_what_this_version_does_not_carry_out_is_told() -> None:

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.core.values import NOW, a_run
+from tests.examples import examples
 from tidegate.core import blocks, keys
 from tidegate.core.blocks import Ink, Rendering
 from tidegate.core.model import Posting, Progress, Run, State, View
@@ -303,7 +304,7 @@ BLOCKS = st.lists(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.lists(RUNS, min_size=1, max_size=12, unique_by=lambda run: run.id),
     BLOCKS,

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.test_settings import EVERYTHING, SMALLEST
+from tests.examples import examples
 from tidegate.core.configuration import parse
 from tidegate.core.settings import Settings
 from tidegate.errors import ConfigError, Problem
@@ -712,7 +713,7 @@ def test_any_text_is_settings_or_a_configuration_error(text: str) -> None:
     parsed(text)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=examples(60))
 @given(mutations())
 def test_any_change_of_a_file_is_settings_or_a_configuration_error(document: Any) -> None:
     parsed(json.dumps(document))

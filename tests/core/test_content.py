@@ -20,6 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidegate.core.content import (
     EXECUTABLE,
     HEAD_BYTES,
@@ -444,6 +445,19 @@ def test_what_runs_by_its_name_is_a_program_whatever_it_holds(name: str, head: b
 
 
 @pytest.mark.parametrize(
+    "suffix",
+    [
+        *("webloc", "inetloc", "fileloc", "website", "searchconnector-ms", "iso", "img", "vhd"),
+        *("vhdx", "psm1", "appinstaller", "msu", "rdp", "iqy", "udl", "wsb", "mobileconfig"),
+        *("theme", "themepack", "deskthemepack"),
+    ],
+)
+def test_what_mounts_installs_or_leads_elsewhere_by_its_name_is_a_program(suffix: str) -> None:
+    for head in (b"hello\n", noise()):
+        assert judge(head, f"q3/Report.{suffix.upper()}").program
+
+
+@pytest.mark.parametrize(
     "name", ["exe", ".exe", "a.exe.pdf", "a.exe_", "a.exec", "exe.a", "a.exe/b.txt", "a.com-2026"]
 )
 def test_what_only_looks_like_such_a_name_is_none(name: str) -> None:
@@ -600,6 +614,36 @@ def test_types_are_matched_by_any_of_their_names(alias: str, name: str, head: by
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"name,iban\nada,1\n",
+        b"<html><body>svg</body></html>",
+        b"<svgx/> <asvg/> svg",
+        "name,iban\n".encode("utf-16"),
+    ],
+)
+def test_no_other_text_is_taken_for_an_image_because_it_is_named_like_one(head: bytes) -> None:
+    found = judge(head, "a.svg")
+    assert not found.agrees
+    assert not matches(found.media_type, ("image/*",))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"<svg>",
+        b'<?xml version="1.0"?>\n<!-- Tide -->\n<svg\nxmlns="http://www.w3.org/2000/svg"/>',
+        b'<svg:svg xmlns:svg="http://www.w3.org/2000/svg"/>',
+        "<?xml version='1.0' encoding='UTF-16'?><svg/>".encode("utf-16"),
+        b"\xfe\xff" + "<svg/>".encode("utf-16-be"),
+    ],
+)
+def test_what_has_an_svg_in_it_is_one_by_its_name(head: bytes) -> None:
+    assert judge(head, "a.svg").media_type == "image/svg+xml"
+    assert judge(head, "a.svg").agrees
+
+
+@pytest.mark.parametrize(
     "patterns",
     [(), ("image/jpeg",), ("application/*",), ("image",), ("*",), ("image/",), ("image/pn*",)],
 )
@@ -628,7 +672,7 @@ names = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(head=heads, name=names)
 @example(head=b"PK\x03\x04" + b"\xff" * 26, name="a.zip")
 @example(head=b"PK\x07\x08PK\x03\x04", name="a.zip")

@@ -34,6 +34,9 @@ def test_what_slack_takes_is_admitted(given: dict[str, object]) -> None:
         ({"text": "x" * 40_001}, "text_too_long"),
         ({"text": "x" * 4001, "update_ts": "1.2"}, "text_too_long"),
         ({"text": "x", "blocks": ({"type": "header"},)}, "blocks_invalid"),
+        ({"text": "a\udcff"}, "not_utf8"),
+        ({"blocks": (DIVIDER | {"block_id": "\ud800"},)}, "not_utf8"),
+        ({"blocks": ({"type": "hologram", "a": [({"b\udfff": 1},)]},)}, "not_utf8"),
     ],
 )
 def test_what_slack_would_refuse_is_refused_before(given: dict[str, object], code: str) -> None:
@@ -65,6 +68,15 @@ def test_blocks_are_a_list_or_an_object_with_one(content: object, found: object)
 def test_what_is_no_list_of_blocks_is_refused(content: bytes) -> None:
     with pytest.raises(ShareError, match="blocks_unreadable"):
         parse_blocks(content)
+
+
+@pytest.mark.parametrize("number", [b"1" * 5000, b"-" + b"9" * 5000, b"NaN", b"-Infinity"])
+def test_a_number_that_is_none_of_json_s_or_too_long_is_told(number: bytes) -> None:
+    with pytest.raises(
+        ShareError, match="a number that is too long, or not one of JSON's"
+    ) as caught:
+        parse_blocks(b'[{"type": "divider", "a": ' + number + b"}]")
+    assert caught.value.code == "blocks_unreadable"
 
 
 @pytest.mark.parametrize(

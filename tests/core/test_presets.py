@@ -2,8 +2,9 @@
 
 from typing import Any, get_args
 
-from tidegate.core.presets import PRESETS, expand, expand_all, shares
+from tidegate.core.presets import PRESETS, SHARE_MODES, expand, expand_all, shares
 from tidegate.core.settings import Action, Settings
+from tidegate.core.share import Mode
 
 
 def preset(name: str) -> Action:
@@ -61,6 +62,17 @@ def test_shares_send_no_request() -> None:
     assert not shares({"use": "nonsense"})
     assert not shares({"use": ["s3_upload"]})
     assert set(preset("s3_upload").params) == {"bucket", "key", "title", "alt_text"}
+
+
+def test_there_is_a_preset_for_each_way_to_share() -> None:
+    assert {use for use in PRESETS if shares({"use": use})} == set(SHARE_MODES)
+    assert set(SHARE_MODES.values()) == set(Mode)
+
+
+def test_the_images_of_a_gallery_are_described_by_their_own_names() -> None:
+    params = preset("s3_share_gallery").params
+    assert set(params) == {"bucket", "key", "title"}
+    assert params["key"].required
 
 
 def test_params_are_merged_key_by_key() -> None:

@@ -22,6 +22,7 @@ from botocore.crt.auth import CrtS3SigV4QueryAuth
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidegate.core.bucket import Address, is_safe_key
 from tidegate.core.share import disposition
 from tidegate.core.sigv4 import MAX_PRESIGNED_SECONDS, Credentials, Signer
@@ -224,7 +225,7 @@ credentials_used = st.builds(
 times = st.integers(946_684_800, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     address=st.sampled_from([ADDRESS, DOTTED, ELSEWHERE]),
     key=safe_keys,
@@ -246,7 +247,7 @@ def test_any_key_and_any_override_equal_both_oracles(
     )
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(credentials=credentials_used)
 def test_any_credentials_equal_both_oracles(credentials: Credentials) -> None:
     client.cache_clear()

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.core.configuration_rows import preset_rows, rows
 from tests.core.test_configuration import changed, mutations, parsed
 from tests.core.test_settings import EVERYTHING, SMALLEST
+from tests.examples import examples
 from tidegate.core import document
 from tidegate.core.schema import description, json_schema, known_keys, types_at
 
@@ -143,7 +144,7 @@ def test_a_wrong_shape_is_refused_by_both(path: str, value: Any) -> None:
     assert not VALIDATOR.is_valid(document.read(text).value)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=examples(60))
 @given(mutations())
 def test_what_the_schema_refuses_the_parser_refuses(changed_file: Any) -> None:
     text = json.dumps(changed_file)

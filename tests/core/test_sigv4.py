@@ -17,6 +17,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidegate.core.sigv4 import MAX_CACHED_KEYS, Credentials, Signer, wire_url
 
 NOW = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
@@ -142,7 +143,7 @@ credentials = st.builds(
 times = st.integers(946_684_800, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     path=paths,
@@ -168,7 +169,7 @@ def test_the_authorization_equals_both_oracles(
     assert ours["Authorization"] == crt_authorization(method, url, headers, body, keys, now=now)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     path=paths, query=queries, headers=headers_sent, body=st.binary(max_size=60), keys=credentials
 )
@@ -181,7 +182,7 @@ def test_s3_paths_are_signed_as_they_stand(
     assert ours == crt_authorization("POST", url, headers, body, keys, "s3")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     query=st.text("ab=&+-/.~*'%", max_size=12).map(lambda q: q.replace("%", "%2f")),
     # No colon: the Runtime's own parser takes `:/` in a path for the end of a scheme.

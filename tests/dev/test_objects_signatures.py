@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidegate_dev.objects import AccessKey
 from tidegate_dev.objects.errors import S3Error
 from tidegate_dev.objects.signatures import Head, Signed, verified
@@ -137,7 +138,7 @@ def test_what_botocore_signs_is_accepted(key: AccessKey) -> None:
     assert presigned.payload == "UNSIGNED-PAYLOAD"
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(key=keys, query=st.lists(pairs, max_size=3), value=st.text("ab \t,=é", max_size=8))
 @example(key="a/../b", query=[], value=" a   b ")
 @example(key="folder/", query=[("prefix", "a b+c/ü")], value="")
@@ -147,7 +148,7 @@ def test_every_key_and_query_that_botocore_signs_is_accepted(
     check(by_header(url_of(key, query), headers={"x-amz-meta-a": value}))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(key=keys, name=st.text(st.characters(codec="utf-8"), max_size=12))
 def test_every_key_and_override_that_botocore_presigns_is_accepted(key: str, name: str) -> None:
     query = [("response-content-disposition", f'attachment; filename="{name}"')]

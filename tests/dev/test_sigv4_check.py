@@ -16,6 +16,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tidegate.core.sigv4 import Credentials, Signer, wire_url
 from tidegate_dev.sigv4_check import IssuedKeys, ReceivedRequest, Verdict, check, normal_path
 
@@ -91,7 +92,7 @@ pairs = st.tuples(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     path=st.lists(pieces, max_size=5).map("/".join),
     query=st.lists(pairs, max_size=4),
@@ -108,7 +109,7 @@ def test_every_encoding_that_botocore_signs_is_accepted(
     assert verdict_on(received(url, headers={"X-A": value}, body=body)).message == ""
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     path=st.lists(pieces, max_size=5).map("/".join),
     query=st.lists(pairs, max_size=4),
@@ -319,7 +320,7 @@ def test_two_authorizations_are_one_too_many() -> None:
     assert not verdict_on(replace(request, headers=twice)).accepted
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     authorization=st.binary(max_size=120), date=st.binary(max_size=20), path=st.binary(max_size=20)
 )

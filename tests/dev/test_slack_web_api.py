@@ -93,7 +93,11 @@ async def test_arguments_come_in_every_content_type(slack: SlackFarEnd, call: Cl
     async with call.session.post(url, data=b"<x/>", headers=odd) as response:
         assert (await response.json())["error"] == "invalid_post_type"
     bad = {**headers, "Content-Type": "application/json"}
-    for body, error in ((b"{", "invalid_json"), (b"[]", "json_not_object")):
+    half = b'{"channel": "C0OPS", "text": "a", "blocks": "[{\\"type\\": \\"\\\\ud800\\"}]"}'
+    for body, error in (
+        *((b"{", "invalid_json"), (b"[]", "json_not_object")),
+        *((b'{"text": "\\udcff"}', "invalid_json"), (half, "invalid_blocks_format")),
+    ):
         async with call.session.post(url, data=body, headers=bad) as response:
             assert (await response.json())["error"] == error
 

@@ -84,6 +84,24 @@ def test_no_command_is_wrong_usage_and_shows_the_help() -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        ["runs", "list", "\x1b[2J\u202e"],
+        ["send", "ops", "x", "--thread", "\x1b[2J\nadmin: fine"],
+        ["send", "ops", "x", "--\x1b]0;x\x07"],
+        ["share", "a", "b", "c", "d", "\x9b1m\r"],
+        ["check", "--config", "\x1b[2J.yaml"],
+        ["runs", "--config", "\x1b[2J.yaml"],
+    ],
+)
+def test_what_was_typed_is_not_given_back_to_the_terminal_as_it_was(words: list[str]) -> None:
+    said = tidegate(*words)
+    assert said.code == 2
+    shown = said.err.replace("\n", "")
+    assert shown.isprintable(), repr(said.err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ["swim"],
         ["--nonsense"],
         ["serve", "--nonsense"],

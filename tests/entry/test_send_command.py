@@ -1,9 +1,11 @@
 """`tidegate send` as it is typed, against a real Slack."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,6 +194,8 @@ async def test_an_ephemeral_message_of_unknown_end_is_not_repeated(slack: SlackF
         (json.dumps([{"type": "divider"}] * 51).encode(), "at most 50 blocks, these are 51"),
         (b"[]", "There is nothing to send"),
         (b" " * 2_000_000, "more than any message holds"),
+        (b'[{"type": "divider", "a": ' + b"1" * 5000 + b"}]", "a number that is too long"),
+        (b'[{"type": "divider", "a": "\\ud800"}]', "not UTF-8"),
     ],
 )
 async def test_blocks_that_slack_would_not_take_are_refused_with_their_place(
@@ -210,6 +214,9 @@ async def test_blocks_that_slack_would_not_take_are_refused_with_their_place(
         ((CHANNEL, "x" * 40_001), "at most 40,000"),
         ((CHANNEL, "x" * 4_001, "--update", "1762531200.000100"), "at most 4,000"),
         ((CHANNEL, "--blocks", "gone.json"), "gone.json cannot be read"),
+        ((CHANNEL, "--blocks", "\x1b[2J\nfine"), "·[2J·fine cannot be read"),
+        ((CHANNEL, "--file", "\x1b[2J\udcff"), "·[2J·: There is no file"),
+        ((CHANNEL, "a\udcff"), "not UTF-8"),
         (("nowhere", "x"), "no such channel"),
         (("C0NOWHERE", "x"), "no such channel"),
         ((CHANNEL, "x", "--update", "1762531200.000100"), "no such message"),
@@ -302,6 +309,29 @@ async def test_a_file_has_its_name_title_comment_and_thread(slack: SlackFarEnd) 
     message = messages(slack)[-1]
     assert (message.files[0].name, message.files[0].title) == ("q3.pdf", "Q3")
     assert (message.text, message.thread_ts) == ("see &lt;!channel&gt;", parent)
+
+
+async def test_whoever_waits_for_blocks_from_a_pipe_can_end_it(slack: SlackFarEnd) -> None:
+    os.mkfifo("pipe")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tidegate", "send", CHANNEL, "--blocks", "pipe"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        await asyncio.sleep(1.5)  # until it waits; sooner, it ends all the same
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.wait(), 10)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode != -signal.SIGKILL
+
+    async def fill() -> None:
+        await asyncio.to_thread(Path("pipe").write_bytes, json.dumps(BLOCKS).encode())
+
+    said, _ = await asyncio.gather(typed(CHANNEL, "--blocks", "pipe"), fill())
+    assert said.code == 0, said
+    assert len(messages(slack)) == 1
 
 
 async def test_what_is_piped_in_becomes_a_file(slack: SlackFarEnd) -> None:
@@ -429,6 +459,16 @@ async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(slack: SlackF
     assert said.out == f"a.pdf: would be sent in {CHANNEL}\n\n"
     assert (messages(slack), slack.uploads_made) == ([], [])
     assert {call.method for call in slack.calls} == {"conversations.info", "conversations.list"}
+
+
+async def test_what_is_said_does_nothing_to_a_terminal(slack: SlackFarEnd) -> None:
+    name = written("a\x1b[2J\n\u202efdp.csv", CSV)
+    said = await typed(CHANNEL, "--file", name, "--file", "gone\x1b[1m", "--comment", "hi")
+    assert len(messages(slack)) == 1
+    text = await typed(CHANNEL, "one\ntwo \x1b[2J\u202e", "--dry-run")
+    assert "one\ntwo ·[2J·\n" in text.out
+    for shown in (said.out, said.err, text.out):
+        assert shown.replace("\n", "").isprintable(), repr(shown)
 
 
 @pytest.mark.parametrize("words", [("x",), ("--file", "a.pdf")])

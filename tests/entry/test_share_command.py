@@ -195,6 +195,63 @@ async def test_with_a_configuration_its_allow_lists_bind(
     assert said.code == (1 if code else 0)
 
 
+async def test_keys_do_nothing_to_a_terminal_and_forge_no_line(gate: Sharer) -> None:
+    gate.put("g/\x1b]0;PWNED\x07\x1b[2J \u202egpj.png", png(10, 10))
+    gate.put("g/z\x1b[31m\nadmin: all fine.png", b"\x7fELF" + bytes(50))
+    words = ("acme-reports", "g/", CHANNEL, "--mode", "gallery")
+    for said in (
+        await typed(gate, *words),
+        await typed(gate, *words, "--dry-run"),
+        await typed(gate, "acme-reports", "\x1b[2J\n.pdf", CHANNEL),
+    ):
+        assert said.code == 1
+        assert (said.out + said.err).replace("\n", "").isprintable(), said
+        assert "admin: all fine.png: It is" not in said.err.splitlines()
+        assert len(said.err.splitlines()) == 1
+    whole = said_json(await typed(gate, *words, "--json"))
+    assert any("\n" in item["key"] for item in whole["items"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:pw@127.0.0.1:9",
+        "http://127.0.0.1:9/#x",
+        "http://127.0.0.1:9/?x",
+        "http://127.0.0.1:9/ö",
+        "http://127.0.0.1:9/a b",
+        "http://127.0.0.1:99999",
+        "http://[::1",
+        "http://192.0.2.1:9",
+        "http://minio:9000",
+        "127.0.0.1:9",
+    ],
+)
+async def test_an_s3_of_the_environment_is_held_to_what_a_configuration_may_name(
+    gate: Sharer, url: str
+) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        given = {"AWS_ENDPOINT_URL_S3": "", name: url}
+        said = await typed(gate, "acme-reports", "k", CHANNEL, given=given)
+        assert said.code == 2
+        assert said.err.startswith(f"{name}: ")
+        assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "SLACK_BOT_TOKEN"]
+)
+@pytest.mark.parametrize("value", ["SECRET\udcff", "SECRETü", "SEC\nRET"])
+async def test_a_secret_that_cannot_be_one_is_named_and_not_told(
+    gate: Sharer, name: str, value: str
+) -> None:
+    said = await typed(gate, "acme-reports", "k", CHANNEL, given={name: value})
+    assert said.code == 2
+    assert said.err.startswith(f"{name}: it holds characters")
+    assert "SECRET" not in said.err.removeprefix(name)
+    assert "Traceback" not in said.err
+
+
 async def test_secrets_and_links_are_in_no_output_but_where_they_were_asked_for(
     gate: Sharer,
 ) -> None:

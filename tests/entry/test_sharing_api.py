@@ -272,6 +272,10 @@ async def test_without_a_token_it_says_what_is_missing(
     assert caught.value.problems[0].key == "SLACK_BOT_TOKEN"
     with pytest.raises(ConfigError):
         Client(access=Access(slack_token="x", slack_api_url="https://evil.example/api/"))
+    for url in ("http://192.0.2.1:9000", "http://127.0.0.1:9/#x", "http://[::1"):
+        with pytest.raises(ConfigError) as caught:
+            Client(access=Access(slack_token="x", endpoint_url=url))
+        assert caught.value.problems[0].key == "endpoint_url"
 
 
 @pytest.mark.parametrize("expires", [0, -5, 604_801, "soon"])

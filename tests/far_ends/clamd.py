@@ -42,6 +42,7 @@ def clamd(folder: Path, **settings: str) -> Iterator[Daemon]:
     _write_signatures(signatures)
     port, socket = free_port(), folder / "clamd.sock"
     configuration = {
+        "AlertExceedsMax": "yes",  # without it nothing is trusted to it
         "DatabaseDirectory": str(signatures),
         "Foreground": "yes",
         "LocalSocket": str(socket),

@@ -1,18 +1,25 @@
 """ClamAV's daemon: an object is streamed through it, and it says what it found.
 
 clamd calls clean what it did not read: what lies beyond StreamMaxLength, MaxFileSize or
-MaxScanSize. It does not tell its limits, so they are tried: an archive as large as the object,
-with the EICAR test file as its very last member, must be found infected.
+MaxScanSize, and what is too deep or too much in an archive, unless AlertExceedsMax is on. It does
+not tell its settings, so they are tried: an archive as large as the object, with the EICAR test
+file as its very last member, must be found infected; and a ZIP that is nested deeper than it
+reads must not be called clean.
 
 Source: https://docs.clamav.net/manual/Usage/Scanning.html#clamd
 """
 
 import asyncio
 import contextlib
+import functools
+import io
 import socket
 import struct
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+import time
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from tidegate.core.share import Scan
@@ -25,6 +32,9 @@ CHUNK_BYTES: Final = 1_048_576
 MAX_ANSWER_BYTES: Final = 4096
 SMALLEST_TRIAL: Final = 1_048_576
 MAX_BYTES: Final = 2_147_483_647  # larger files it cannot scan, whatever its limits say
+DEPTH: Final = 110  # of a nested ZIP: deeper than clamd reads by its own MaxRecursion, 17
+GOOD_SECONDS: Final = 300.0  # that a trial which went well is believed: it may restart meanwhile
+BAD_SECONDS: Final = 60.0  # that one which did not is not repeated
 _BLOCK: Final = 512  # of a tar archive
 # In two parts, so that this file is not itself found infected.
 _EICAR: Final = (
@@ -33,55 +43,121 @@ _EICAR: Final = (
 )
 
 
-class Clamd:
-    """Speaks to clamd daemons, and remembers how much each was seen to read."""
+@dataclass(slots=True)
+class _Known:
+    """What was seen of one daemon.
 
-    def __init__(self) -> None:
-        self._reads: dict[str, int] = {}
+    Attributes:
+        trying: Held while it is tried, so that all who wait learn from one trial.
+        reads: It reads objects of so many bytes, and tells when it does not look at something.
+        reads_until: How long that is believed.
+        refusal: Why objects of `refused` bytes or more do not pass.
+        refused_until: Whoever asked before is refused so, without another trial.
+    """
+
+    trying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    reads: int = 0
+    reads_until: float = 0.0
+    refusal: str = ""
+    refused: int = 0
+    refused_until: float = 0.0
+
+    def fits(self, size: int, now: float) -> bool:
+        """Return whether objects of that size are known to be read."""
+        return size <= self.reads and now < self.reads_until
+
+    def refuses(self, size: int, asked: float) -> bool:
+        """Return whether objects of that size are known not to be, for who asked then."""
+        return size >= self.refused and asked < self.refused_until
+
+    def refuse(self, code: str, size: int, until: float) -> None:
+        """Objects of that size and more do not pass."""
+        self.refusal, self.refused, self.refused_until = code, size, until
+
+    def forget(self) -> None:
+        """It may come back with other settings."""
+        self.reads_until = self.refused_until = 0.0
+
+
+class Clamd:
+    """Speaks to clamd daemons, and remembers for a while how much each was seen to read."""
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._daemons: dict[str, _Known] = {}
 
     async def assure(self, scan: Scan, size: int) -> None:
-        """Return if the daemon reads objects of that size to their end.
+        """Return if the daemon reads objects of that size to their end, or says if it does not.
 
         Raises:
-            ScannerError: It does not, or does not answer.
+            ScannerError: It does neither, or does not answer.
         """
-        address = scan.clamd or ""
-        if size <= self._reads.get(address, 0):
-            return
         if size > MAX_BYTES:
+            raise ScannerError("scanner_limit")
+        known, asked = self._known(scan), self._now()
+        if known.fits(size, asked):
+            return
+        async with known.trying:
+            if known.refuses(size, asked):
+                raise ScannerError(known.refusal)
+            if known.fits(size, self._now()):
+                return
+            try:
+                await self._try(scan, size, known, asked)
+            except ScannerError as error:
+                if error.code != "scanner_limit":  # the next one may have more luck
+                    known.refuse(error.code, 0, self._now())
+                raise
+
+    @contextlib.asynccontextmanager
+    async def open(self, scan: Scan) -> AsyncIterator["_Stream"]:
+        """Begin to scan one object. Raises `ScannerError`."""
+        with await self._call(scan) as sock:
+            yield _Stream(sock, failed=self._known(scan).forget)
+
+    async def _call(self, scan: Scan) -> socket.socket:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await _connect(scan.clamd or "")
+        except (OSError, TimeoutError, ValueError):
+            self._known(scan).forget()
+            raise ScannerError("scanner_unreachable") from None
+
+    def _known(self, scan: Scan) -> _Known:
+        return self._daemons.setdefault(scan.clamd or "", _Known())
+
+    async def _try(self, scan: Scan, size: int, known: _Known, asked: float) -> None:
+        """Find out whether the daemon is fit for objects of that size. Raises `ScannerError`."""
+        if await self._finds(scan, (_nested(DEPTH),)) is False:
+            self._refuse(known, 0)
             raise ScannerError("scanner_limit")
         # A power of two, so that a few trials serve all sizes, within what the operator states.
         most = MAX_BYTES if scan.max_bytes is None else scan.max_bytes
         round_size = min(most, max(SMALLEST_TRIAL, 1 << (size - 1).bit_length()))
         for trial in dict.fromkeys((max(size, round_size), size)):
-            if await self._reaches(scan, trial):
-                self._reads[address] = max(trial, self._reads.get(address, 0))
+            if known.refuses(trial, asked):
+                continue
+            if await self._finds(scan, _archive(trial)):
+                known.reads, known.reads_until = trial, self._now() + GOOD_SECONDS
                 return
+            self._refuse(known, trial)
         raise ScannerError("scanner_limit")
 
-    @contextlib.asynccontextmanager
-    async def open(self, scan: Scan) -> AsyncIterator["_Stream"]:
-        """Begin to scan one object. Raises `ScannerError`."""
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                sock = await _connect(scan.clamd or "")
-        except (OSError, TimeoutError, ValueError):
-            self._reads.pop(scan.clamd or "", None)  # it may come back with other limits
-            raise ScannerError("scanner_unreachable") from None
-        with sock:
-            yield _Stream(sock)
+    def _refuse(self, known: _Known, size: int) -> None:
+        known.refuse("scanner_limit", size, self._now() + BAD_SECONDS)
 
-    async def _reaches(self, scan: Scan, size: int) -> bool:
-        """Return whether the daemon finds what is at the very end of so many bytes."""
+    async def _finds(self, scan: Scan, pieces: Iterable[bytes]) -> bool | None:
+        """Return whether the daemon finds the test file; None if it says that it has a limit."""
         try:
-            async with self.open(scan) as scanning:
-                for chunk in _archive(size):
-                    await scanning.feed(chunk)
+            with await self._call(scan) as sock:
+                scanning = _Stream(sock)
+                for piece in pieces:
+                    await scanning.feed(piece)
                 return not await scanning.clean()
         except ScannerError as error:
             if error.code != "scanner_limit":
                 raise
-            return False
+            return None
 
 
 class _Stream:
@@ -91,23 +167,34 @@ class _Stream:
     those last words: they close a socket that cannot be written to any more without reading it.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, failed: Callable[[], None] = lambda: None) -> None:
         self._sock = sock
+        self._failed = failed
         self._unsent = b"zINSTREAM\0"
         self._clean: bool | None = None
 
     async def feed(self, chunk: bytes) -> None:
         """Have the daemon read on; what comes after its verdict is not sent any more."""
         if chunk and self._clean is None:
-            await self._send(struct.pack(">I", len(chunk)) + chunk)
+            with self._noticed():
+                await self._send(struct.pack(">I", len(chunk)) + chunk)
 
     async def clean(self) -> bool:
         """Return whether nothing was found in all that was fed."""
-        if self._clean is None:
-            await self._send(struct.pack(">I", 0))
-        if self._clean is None:
-            self._clean = _verdict(await self._answer())
+        with self._noticed():
+            if self._clean is None:
+                await self._send(struct.pack(">I", 0))
+            if self._clean is None:
+                self._clean = _verdict(await self._answer())
         return self._clean
+
+    @contextlib.contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except ScannerError:
+            self._failed()
+            raise
 
     async def _send(self, piece: bytes) -> None:
         piece, self._unsent = self._unsent + piece, b""
@@ -192,6 +279,18 @@ def _archive(size: int) -> Iterator[bytes]:
         yield zeros[:left]
         left -= CHUNK_BYTES
     yield end
+
+
+@functools.cache
+def _nested(depth: int) -> bytes:
+    """Return the test file in a ZIP in a ZIP, and so on, in a few kilobytes."""
+    content, name = b"".join(_EICAR), "eicar.com"
+    for _ in range(depth):
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        content, name = made.getvalue(), "nested.zip"
+    return content
 
 
 def _member(name: str, size: int) -> bytes:

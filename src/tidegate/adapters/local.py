@@ -255,7 +255,7 @@ async def incoming(descriptor: int) -> AsyncIterator[bytes]:
     """Yield what comes in at a file descriptor, to its end. Raises `ObjectsError`."""
     while True:
         with _told():
-            piece = await _beside(lambda: os.read(descriptor, PIECE_BYTES))
+            piece = await beside(lambda: os.read(descriptor, PIECE_BYTES))
         if not piece:
             return
         yield piece
@@ -284,7 +284,7 @@ async def gathered(pieces: AsyncIterator[bytes], most: int) -> bytearray | None:
     return content
 
 
-async def _beside(work: Callable[[], T]) -> T:
+async def beside(work: Callable[[], T]) -> T:
     """Return what *work* returns, without keeping the process from its end while it waits."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[T] = loop.create_future()
@@ -296,7 +296,7 @@ async def _beside(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             result = work()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             settling = partial(ended.set_exception, error)
         else:
             settling = partial(ended.set_result, result)

@@ -13,12 +13,13 @@ import contextlib
 import hashlib
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from codecs import getincrementaldecoder
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from urllib.parse import quote, unquote_plus
-from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.etree.ElementTree import ParseError, XMLParser
 
 import aiohttp
 from yarl import URL
@@ -31,6 +32,9 @@ from tidegate.ports import Clock, Link
 
 CHUNK_BYTES: Final = 262_144
 MAX_ANSWER_BYTES: Final = 8_388_608  # of a listing: a thousand keys of a kilobyte, encoded
+MAX_TAGS: Final = 65_536  # of an answer, beginnings and ends: a thousand keys have some 30,000
+MAX_RUN: Final = 16_384  # characters between two of them; a key has 3,072 when it is encoded
+XML_BYTES: Final = 65_536
 MAX_CONNECTIONS: Final = 128  # each file on its way to Slack holds one
 STALL_SECONDS: Final = 30.0  # for an answer to begin, and without a byte of it
 SLOWEST: Final = 16_384  # bytes for each second of waiting, once the stall is used up
@@ -116,8 +120,8 @@ class S3:
             # An S3 that knows no tags sends the object, and who wrote that may have made some up.
             if "ETag" in response.headers:
                 raise ObjectsError("not_understood")
-            tree = await _tree(response, "Tagging")
-        return {_word(tag, "Key"): _word(tag, "Value") for tag in _each(tree, "Tag")}
+            tagged = await _read(response, "Tagging", "Tag")
+        return {tag.get("Key", ""): tag.get("Value", "") for tag in tagged.entries}
 
     async def keys(self, bucket: str, prefix: str, *, most: int) -> Sequence[str]:
         """Return keys that begin so, in S3's order; one more than *most* if there are more."""
@@ -126,10 +130,10 @@ class S3:
         for _ in range(most // 1000 + SPARE_PAGES):
             query["max-keys"] = str(min(1000, most + 1 - len(found)))
             async with self._ask("GET", bucket, "", query) as response:
-                tree = await _tree(response, "ListBucketResult")
-            found += _keys(tree)
-            query["continuation-token"] = _word(tree, "NextContinuationToken")
-            ended = _word(tree, "IsTruncated") != "true" or not query["continuation-token"]
+                listed = await _read(response, "ListBucketResult", "Contents")
+            found += _keys(listed)
+            query["continuation-token"] = listed.words.get("NextContinuationToken", "")
+            ended = listed.words.get("IsTruncated") != "true" or not query["continuation-token"]
             if ended or len(found) > most:
                 return found[: most + 1]
         raise ObjectsError("not_understood")
@@ -452,47 +456,111 @@ def _checks(algorithm: str) -> _Check:
 # --- XML -----------------------------------------------------------------------------------
 
 
-async def _tree(response: aiohttp.ClientResponse, name: str) -> Element:
-    """Return an answer's XML. S3's defines no entities, so what could is refused."""
-    content = bytearray()
-    try:
-        async for chunk in _chunks(response, CHUNK_BYTES):
-            content += chunk
-            if len(content) > MAX_ANSWER_BYTES:
-                raise ObjectsError("not_understood")
-    except _BrokenOffError:
-        raise ObjectsError("broken_off", again=True) from None
-    try:
+class _Sieve:
+    """Takes an answer's elements as they are parsed, and keeps the words that are asked for.
+
+    Attributes:
+        root: The name of its outermost element.
+        words: What the elements in that one say; of a name that comes twice, the first.
+        entries: The same of each element of one name.
+    """
+
+    def __init__(self, entry: str) -> None:
+        self.root = ""
+        self.words: dict[str, str] = {}
+        self.entries: list[dict[str, str]] = []
+        self._entry = entry
+        self._open: list[dict[str, str] | None] = []
+        self._saying: tuple[dict[str, str], str] | None = None
+
+    def start(self, tag: str, _: Mapping[str, str]) -> None:
+        """An element begins."""
+        name = tag.rpartition("}")[2]  # without its namespace
+        outer = self._open[-1] if self._open else None
+        self._saying = (outer, name) if outer is not None and name not in outer else None
+        if outer is not None:
+            outer.setdefault(name, "")
+        inside: dict[str, str] | None = None
+        if not self._open:
+            self.root, inside = name, self.words
+        elif name == self._entry:
+            inside = {}
+            self.entries.append(inside)
+        self._open.append(inside)
+
+    def data(self, text: str) -> None:
+        """There is text in it."""
+        if self._saying is not None:
+            words, name = self._saying
+            words[name] += text
+
+    def end(self, _: str) -> None:
+        """It ends."""
+        self._open.pop()
+        self._saying = None
+
+
+class _Answer:
+    """An answer's XML, piece by piece. S3's defines no entities, so what could is refused."""
+
+    def __init__(self, entry: str) -> None:
+        self.found = _Sieve(entry)
+        self._parser = XMLParser(target=self.found)  # noqa: S314 - no document type, no entities
+        self._text = getincrementaldecoder("utf-8")()
+        self._size = self._tags = self._run = 0
+        self._last = ""
+
+    def feed(self, piece: bytes) -> None:
+        """Read on. Raises `ObjectsError`."""
+        self._size += len(piece)
         # In another encoding the document type would not be seen, and UTF-16 is taken for what it
         # is whatever is said of it.
-        text = content.decode()
-        if "<!" in text or "\0" in text:
+        with _understood():
+            text = self._text.decode(piece)
+            if "<!" in self._last + text or "\0" in text or not self._bounded(text):
+                raise ObjectsError("not_understood")
+            self._last = text[-1:] or self._last
+            self._parser.feed(text)
+
+    def end(self, root: str) -> _Sieve:
+        """Return what was found in it, if it is whole and called *root*."""
+        with _understood():
+            self._text.decode(b"", final=True)
+            self._parser.close()
+        if self.found.root != root:
             raise ObjectsError("not_understood")
-        tree = fromstring(text)  # noqa: S314 - no document type, so no entities
+        return self.found
+
+    def _bounded(self, text: str) -> bool:
+        """Return whether it stays within what S3 sends: an element takes memory, however short."""
+        first, *others = text.split("<")
+        longest = max(self._run + len(first), *map(len, others), 0)
+        self._run = len(others[-1]) if others else self._run + len(first)
+        self._tags += len(others)
+        return self._size <= MAX_ANSWER_BYTES and self._tags <= MAX_TAGS and longest <= MAX_RUN
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
     except (UnicodeDecodeError, ParseError):
         raise ObjectsError("not_understood") from None
-    if _plain(tree.tag) != name:
-        raise ObjectsError("not_understood")
-    return tree
 
 
-def _keys(tree: Element) -> list[str]:
+async def _read(response: aiohttp.ClientResponse, root: str, entry: str) -> _Sieve:
+    """Return what an answer's XML says in its root, and in each entry. Raises `ObjectsError`."""
+    answer = _Answer(entry)
+    try:
+        async for piece in _chunks(response, XML_BYTES):
+            answer.feed(piece)
+            await asyncio.sleep(0)  # others go on meanwhile
+    except _BrokenOffError:
+        raise ObjectsError("broken_off", again=True) from None
+    return answer.end(root)
+
+
+def _keys(listed: _Sieve) -> list[str]:
     """Return a listing's keys. Not every S3 encodes them when it is asked to."""
-    keys = [_word(entry, "Key") for entry in _each(tree, "Contents")]
-    return list(map(unquote_plus, keys)) if _word(tree, "EncodingType") == "url" else keys
-
-
-def _each(tree: Element, name: str) -> list[Element]:
-    return [entry for entry in tree.iter() if _plain(entry.tag) == name]
-
-
-def _word(tree: Element, name: str) -> str:
-    for entry in tree:
-        if _plain(entry.tag) == name:
-            return entry.text or ""
-    return ""
-
-
-def _plain(tag: str) -> str:
-    """Return an element's name without its namespace."""
-    return tag.rpartition("}")[2]
+    keys = [entry.get("Key", "") for entry in listed.entries]
+    return list(map(unquote_plus, keys)) if listed.words.get("EncodingType") == "url" else keys

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tidegate.core.settings import EnvSecret, FileSecret, SecretRef, SecretsManagerSecret
+from tidegate.core.text import is_whole
 from tidegate.errors import SecretError
 
 MAX_SECRET_BYTES: Final = 65_536
@@ -28,6 +29,8 @@ class SecretReader:
         where, value = self._look_up(ref)
         if not value.strip():
             raise SecretError(f"{where} is not set or empty")
+        if not is_whole(value):
+            raise SecretError(f"{where} is not text")
         if len(value) > MAX_SECRET_BYTES:
             raise SecretError(f"{where} is too long for a secret")
         return value.strip()

@@ -93,29 +93,39 @@ class ShareRequests:
         if caller is None or why is not None:
             return self._not_allowed(name, why or "token")
         try:
-            channel_id = await self._sharing.channel(asked.channel)
+            channel_id = await self._channel(asked.channel)
         except ShareError as error:
-            if error.again:
-                return _refused(503, error.code, error.notice)
-            channel_id = ""  # whether there is such a channel is not for everyone to know
+            return _refused(503, error.code, error.notice)
         if (why := caller.refuses(asked, channel_id)) is not None:
             return self._not_allowed(name, why)
         digest = hashlib.sha256(body).hexdigest()
         run = self._run(caller, asked, channel_id, digest, key)
-        draft = Draft(run=run, state=State.QUEUED, rate=caller.rate)
+        return await self._record(Draft(run=run, state=State.QUEUED, rate=caller.rate), asked.mode)
+
+    async def _channel(self, name: str) -> str:
+        """Return a channel's id; none for what is no channel, which not everyone is to know."""
+        try:
+            return await self._sharing.channel(name)
+        except ShareError as error:
+            if error.again:
+                raise
+            return ""
+
+    async def _record(self, draft: Draft, mode: str) -> Answer:
         result = await self._store.record(draft, within=RECORD_SECONDS)
         match result:
             case Recorded():
-                self._journal.note("share_ordered", caller=name, run=run.id, mode=asked.mode)
+                run = draft.run
+                self._journal.note("share_ordered", caller=run.user_name, run=run.id, mode=mode)
                 return await self._ended(run.id)
             case Duplicate(run_id=known):
-                return await self._known(known, digest)
+                return await self._known(known, draft.run.value_digest)
             case Limited(retry_at=retry_at):
                 wait = max(1, round(retry_at - self._clock.now()))
                 text = f"This token has shared too often. Try again in {notices.wait(wait)}."
                 return _refused(429, "rate_limited", text, {"Retry-After": str(wait)})
             case Joined(run=held):
-                return await self._known(held.id, digest)
+                return await self._known(held.id, draft.run.value_digest)
 
     def _not_allowed(self, name: str, why: str) -> Answer:
         self._journal.note("share_refused", level="warning", caller=name, reason=why)

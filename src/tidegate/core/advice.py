@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tidegate.core.consistency import PART
 from tidegate.core.document import Complaint, Path
+from tidegate.core.presets import SHARE_MODES
 from tidegate.core.settings import Action, Settings
 
 _REPEATED_REPEAT: Final = re.compile(r"\([^()]*(?<!\\)[+*][^()]*\)[+*{]")
@@ -30,6 +31,7 @@ def advise(settings: Settings) -> Iterator[Complaint]:
                 what="no action goes over this pathway",
                 mend="name it in an action, or leave it out",
             )
+    yield from _shared_by_none(settings)
     yield from _not_yet(settings)
 
 
@@ -86,6 +88,20 @@ def _slow_patterns(path: Path, action: Action) -> Iterator[Complaint]:
                 path=(*path, "params", name, "pattern"),
                 what="a repetition inside a repeated group can take very long on unlucky values",
                 mend="write it without one of the two, or keep max_length small",
+            )
+
+
+def _shared_by_none(settings: Settings) -> Iterator[Complaint]:
+    """Yield a warning for each action whose way to share is in no bucket's modes."""
+    buckets = settings.s3.buckets.values() if settings.s3 is not None else ()
+    allowed = {mode for bucket in buckets for mode in bucket.modes}
+    for name, action in settings.actions.items():
+        mode = SHARE_MODES.get(action.use or "")
+        if buckets and mode is not None and action.request is None and mode not in allowed:
+            yield Complaint(
+                path=("actions", name, "use"),
+                what=f"no bucket may be shared from as {mode}, so all that is asked for is refused",
+                mend=f"add {mode} to s3.buckets.ALIAS.modes",
             )
 
 

@@ -36,13 +36,16 @@ _PROGRAMS: Final = (
     b"!<arch>\ndebian-binary",
     b"\xed\xab\xee\xdb",  # an RPM package
 )
-#: What runs, installs or starts something by its name alone: to whoever double-clicks it, the
-#: bytes do not matter. The last is a name by which Windows picks the program that opens it.
+#: What runs, installs, mounts or starts something by its name alone, or leads somewhere: to whoever
+#: double-clicks it, the bytes do not matter. The last is a name by which Windows picks the program
+#: that opens it.
 _RUNS: Final = re.compile(
-    r"\.(?:apk|app|appimage|application|appref-ms|appx|appxbundle|bat|chm|cmd|com|command|cpl|deb|"
-    r"desktop|diagcab|dll|dmg|exe|gadget|hta|jar|jnlp|js|jse|library-ms|lnk|msc|msi|msix|"
-    r"msixbundle|msp|mst|ocx|pif|pkg|ps1|pyz|pyzw|reg|rpm|scf|scr|sct|search-ms|"
-    r"settingcontent-ms|shb|terminal|url|vbe|vbs|wll|workflow|ws|wsc|wsf|wsh|xbap|xll"
+    r"\.(?:apk|app|appimage|appinstaller|application|appref-ms|appx|appxbundle|bat|chm|cmd|com|"
+    r"command|cpl|deb|deskthemepack|desktop|diagcab|dll|dmg|exe|fileloc|gadget|hta|img|inetloc|"
+    r"iqy|iso|jar|jnlp|js|jse|library-ms|lnk|mobileconfig|msc|msi|msix|msixbundle|msp|mst|msu|ocx|"
+    r"pif|pkg|ps1|psm1|pyz|pyzw|rdp|reg|rpm|scf|scr|sct|search-ms|searchconnector-ms|"
+    r"settingcontent-ms|shb|terminal|theme|themepack|udl|url|vbe|vbs|vhd|vhdx|webloc|website|wll|"
+    r"workflow|ws|wsb|wsc|wsf|wsh|xbap|xll"
     r"|\{[0-9a-f-]{36}\})"
 )
 
@@ -135,6 +138,9 @@ _CERTAIN: Final[tuple[tuple[int, bytes, tuple[str, ...]], ...]] = (
     (0, b"MM\0+", ("image/tiff",)),
     (257, b"ustar", (_TAR,)),
 )
+_SVG: Final = "image/svg+xml"
+#: The one image that is a text: any other text would pass for one by its name alone.
+_SVG_BEGINS: Final = re.compile(rb"<(?:[\w.-]+:)?svg[\s/>]")
 #: Magic of plain letters: a text can begin so, and is not that.
 _LETTERS: Final = {b"PAR1": "application/vnd.apache.parquet", b"fLaC": "audio/flac"}
 _RIFF_HEADS: Final = (b"RIFF", b"RIFX", b"RF64", b"BW64")
@@ -173,7 +179,7 @@ _TEXTS: Final = frozenset(
         "application/x-sh",
         "application/xml",
         "application/yaml",
-        "image/svg+xml",
+        _SVG,
         "message/rfc822",
     }
 )
@@ -237,7 +243,7 @@ _MORE_SUFFIXES: Final = {
     ".pptx": _SLIDES[0],
     ".rar": "application/vnd.rar",
     ".sqlite": "application/vnd.sqlite3",
-    ".svg": "image/svg+xml",
+    ".svg": _SVG,
     ".toml": "application/toml",
     ".webp": "image/webp",
     ".xlam": _SHEET[5],
@@ -282,7 +288,7 @@ def judge(head: bytes, name: str) -> Content:
     certain = _certain(head, readable)
     text = readable and not certain
     found = certain or _candidates(head)
-    agrees = claimed is None or _can_be(claimed, certain, text)
+    agrees = claimed is None or _can_be(claimed, certain, text, head)
     if claimed is not None and agrees and (claimed in found or (text and _textual(claimed))):
         media_type = claimed
     elif text:
@@ -331,7 +337,7 @@ def _claim(name: str) -> tuple[str | None, str]:
     return _plain(known) if known else None, suffix
 
 
-def _can_be(claimed: str, certain: tuple[str, ...], text: bool) -> bool:
+def _can_be(claimed: str, certain: tuple[str, ...], text: bool, head: bytes) -> bool:
     """Tell whether bytes can be what a name says."""
     if claimed == UNKNOWN or claimed in certain:
         return True
@@ -341,6 +347,8 @@ def _can_be(claimed: str, certain: tuple[str, ...], text: bool) -> bool:
         return encrypted or (not _CONTAINERS.isdisjoint(certain) and _is_own_format(claimed))
     if claimed in _HAVE_MAGIC:
         return False
+    if claimed == _SVG:  # in UTF-16, every other byte is zero
+        return text and _SVG_BEGINS.search(head.replace(b"\0", b"")) is not None
     if _textual(claimed):
         return text
     if text and claimed.startswith(_SEEN_OR_HEARD):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tidegate.core import block_kit
+from tidegate.core.text import is_whole
 from tidegate.errors import ShareError
 
 MAX_TEXT: Final = 40_000  # Slack cuts longer ones
@@ -107,6 +108,8 @@ def admit(message: Message) -> tuple[str, ...]:
     """
     if not message.text.strip() and not message.blocks:
         raise refusal("nothing_to_say")
+    if not is_whole(message.text):
+        raise refusal("not_utf8", what="text")
     most = MAX_TEXT if message.update_ts is None else MAX_UPDATE_TEXT
     if len(message.text) > most:
         where = "" if message.update_ts is None else " when a message is changed"
@@ -114,7 +117,26 @@ def admit(message: Message) -> tuple[str, ...]:
     found = block_kit.check(message.blocks)
     if found.problems:
         raise refusal("blocks_invalid", why="\n".join(found.problems))
+    if not _are_whole(message.blocks):
+        raise refusal("not_utf8", what="text of the blocks")
     return found.notes
+
+
+def _are_whole(value: object) -> bool:
+    """Tell whether all strings in a value can be encoded, however deep it is nested."""
+    left = [value]
+    while left:
+        match left.pop():
+            case str(text):
+                if not is_whole(text):
+                    return False
+            case Mapping() as mapping:
+                left += [*mapping, *mapping.values()]
+            case list() | tuple() as items:
+                left += items
+            case _:
+                pass
+    return True
 
 
 def parse_blocks(content: bytes) -> tuple[tuple[Mapping[str, Any], ...], str]:
@@ -125,13 +147,16 @@ def parse_blocks(content: bytes) -> tuple[tuple[Mapping[str, Any], ...], str]:
     if len(content) > MAX_JSON_BYTES:
         raise refusal("blocks_unreadable", why="that is more than any message holds")
     try:
-        found = json.loads(content.decode("utf-8-sig"))
+        found = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
     except UnicodeDecodeError:
         raise refusal("not_utf8", what="blocks file") from None
     except RecursionError:
         raise refusal("blocks_unreadable", why="they are nested too deeply") from None
     except json.JSONDecodeError as error:
         why = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise refusal("blocks_unreadable", why=why) from None
+    except ValueError:
+        why = "there is a number that is too long, or not one of JSON's"
         raise refusal("blocks_unreadable", why=why) from None
     text = ""
     if isinstance(found, dict):
@@ -141,6 +166,11 @@ def parse_blocks(content: bytes) -> tuple[tuple[Mapping[str, Any], ...], str]:
     if not isinstance(text, str):
         raise refusal("blocks_unreadable", why="the text is not a string")
     return tuple(found), text
+
+
+def _no_number(name: str) -> None:
+    """NaN and Infinity, which Python would read and nobody else."""
+    raise ValueError(name)
 
 
 def is_timestamp(text: str) -> bool:

@@ -28,6 +28,13 @@ def _share(name: str) -> Mapping[str, Any]:
     }
 
 
+def _gallery(name: str) -> Mapping[str, Any]:
+    """Return a preset whose key is a prefix: each image below it is described by its own name."""
+    params = dict(_share(name)["params"])
+    del params["alt_text"]
+    return {"match": {"action_id": [name]}, "params": params}
+
+
 PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     "k8s_deploy": _service(
         ["k8s_deploy", "deploy_service"], "/api/v1/deploy", {"image": {"required": True}}
@@ -49,6 +56,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
     ),
     "s3_share_link": _share("s3_share_link"),
     "s3_share_image": _share("s3_share_image"),
+    "s3_share_gallery": _gallery("s3_share_gallery"),
     "s3_upload": _share("s3_upload"),
 }
 
@@ -57,6 +65,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
 SHARE_MODES: Final[Mapping[str, str]] = {
     "s3_share_link": "link",
     "s3_share_image": "image",
+    "s3_share_gallery": "gallery",
     "s3_upload": "upload",
 }
 

@@ -415,6 +415,7 @@ class Action(Section):
             "k8s_logs",
             "s3_share_link",
             "s3_share_image",
+            "s3_share_gallery",
             "s3_upload",
         ]
         | None,

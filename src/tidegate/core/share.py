@@ -236,7 +236,8 @@ _SAID: Final = {
     ),
     "channel_unverified": (
         "Slack did not tell whether that channel is shared with outsiders, so nothing was shared. "
-        "The app needs the scopes channels:read and groups:read."
+        "The app needs the scopes channels:read and groups:read; for direct messages im:read, "
+        "mpim:read and users:read."
     ),
     "channel_not_found": (
         "There is no such channel, or the app cannot see it. Invite the app to the channel, or "
@@ -346,9 +347,7 @@ def admit(order: Order) -> None:
         ShareError: Its mode, channel or a key is not among what the bucket's rules name.
     """
     rules = order.rules
-    words = (order.title, order.alt_text, order.comment, order.text, order.thread_ts or "")
-    if not all(map(is_whole, words)):
-        raise refusal("not_utf8")
+    _admit_words(order)
     if order.mode not in rules.modes:
         raise refusal("mode_not_allowed", mode=order.mode.value)
     if not order.channel_id and (rules.channels is not None or not (rules.external or rules.own)):
@@ -371,6 +370,12 @@ def admit(order: Order) -> None:
     asked = order.expires_seconds
     most = MAX_FRONT_SECONDS if rules.front else MAX_LINK_SECONDS
     lifetime(rules.expires_seconds if asked is None else asked, None, most=most)
+
+
+def _admit_words(order: Order) -> None:
+    words = (order.title, order.alt_text, order.comment, order.text, order.thread_ts or "")
+    if not all(map(is_whole, words)):
+        raise refusal("not_utf8")
 
 
 def admit_key(key: str, rules: Rules) -> None:

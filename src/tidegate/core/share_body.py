@@ -118,14 +118,7 @@ def parse(body: bytes) -> ShareBody:
         raise PayloadError(_place(error)) from None
     if found.mode not in set(Mode):
         raise PayloadError("mode is one of upload, link, image, gallery")
-    if not found.key and not found.keys:
-        raise PayloadError("key, or keys, is missing")
-    if found.key and found.keys:
-        raise PayloadError("key and keys exclude each other")
-    if len(found.keys) > share.MAX_FILES:
-        raise PayloadError(f"keys has more than {share.MAX_FILES} entries")
-    if any(len(key.encode("utf-8", "surrogatepass")) > share.MAX_KEY_BYTES for key in (found.key, *found.keys)):
-        raise PayloadError(f"a key has more than {share.MAX_KEY_BYTES:,} bytes")
+    _admit_keys(found)
     texts = (found.title, found.alt_text, found.comment, found.channel, found.bucket)
     if any(len(text) > MAX_TEXT for text in texts):
         raise PayloadError(f"a text has more than {MAX_TEXT:,} characters")
@@ -136,6 +129,18 @@ def parse(body: bytes) -> ShareBody:
     except ShareError as error:
         raise PayloadError(error.notice) from None
     return found
+
+
+def _admit_keys(found: ShareBody) -> None:
+    if not found.key and not found.keys:
+        raise PayloadError("key, or keys, is missing")
+    if found.key and found.keys:
+        raise PayloadError("key and keys exclude each other")
+    if len(found.keys) > share.MAX_FILES:
+        raise PayloadError(f"keys has more than {share.MAX_FILES} entries")
+    sizes = (len(key.encode("utf-8", "surrogatepass")) for key in (found.key, *found.keys))
+    if max(sizes) > share.MAX_KEY_BYTES:
+        raise PayloadError(f"a key has more than {share.MAX_KEY_BYTES:,} bytes")
 
 
 def as_params(body: ShareBody) -> dict[str, Any]:

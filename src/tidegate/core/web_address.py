@@ -65,8 +65,8 @@ def split(url: str) -> SplitResult:
         host = host_of(parts.netloc)
     except ValueError:
         raise AddressError("this is not a web address", mend) from None
-    if re.search(r"[\x00-\x20\x7f\\]", url):
-        raise AddressError("a web address holds no spaces or control characters", mend)
+    if re.search(r"[^\x21-\x7e]|\\", url):
+        raise AddressError("a web address holds ASCII characters only, and no spaces", mend)
     if not url.startswith(("http://", "https://")):
         raise AddressError("the address must start with https:// (or http:// on loopback)", mend)
     if "@" in parts.netloc:

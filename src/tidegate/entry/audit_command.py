@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tidegate.core.model import AuditEntry, RunId
+from tidegate.core.text import harmless
 from tidegate.entry import wiring
 from tidegate.entry.admin import entry_as_json
 
@@ -59,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
     for entry in entries:
         at = datetime.fromtimestamp(entry.at, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         reason = f"  ({entry.reason})" if entry.reason else ""
-        print(
+        line = (
             f"{entry.seq:>7}  {at}  {entry.run_id or '-':<26}  {entry.event:<24} "
             f"{entry.action or '-':<20} {entry.actor}{reason}"
         )
+        print(harmless(line))
     return 0

@@ -21,6 +21,7 @@ from tidegate.core.settings import (
     Pathway,
     Settings,
 )
+from tidegate.core.text import harmless, harmless_lines
 from tidegate.entry.wiring import environment
 from tidegate.errors import ConfigError, Problem
 
@@ -82,10 +83,11 @@ def run(args: argparse.Namespace, environ: Mapping[str, str] | None = None) -> i
         text = _text(Path(file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        sys.stderr.write(f"{file}: cannot be read: {reason}. Name a file with --config FILE.\n")
+        said = f"{harmless(file)}: cannot be read: {reason}. Name a file with --config FILE.\n"
+        sys.stderr.write(said)
         return 2
     report = check(text, file=file, environ=env)
-    _write(as_json(report) if args.json else as_text(report))
+    _write(as_json(report) if args.json else harmless_lines(as_text(report)))
     return 1 if report.problems else 0
 
 

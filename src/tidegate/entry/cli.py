@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from tidegate import __version__
+from tidegate.entry.arguments import Parser
 
 #: Each command's module has `add_parser(subparsers)`; its parser sets `run`.
 COMMANDS: Final = {
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def carry_out(args: argparse.Namespace) -> int:
     """Run the command that was parsed, and return its exit code."""
+    from tidegate.core.text import harmless
     from tidegate.errors import ConfigError, TidegateError
 
     try:
@@ -67,10 +69,11 @@ def carry_out(args: argparse.Namespace) -> int:
     except ConfigError as error:
         for problem in error.problems:
             place = f"line {problem.line}: " if problem.line is not None else ""
-            sys.stderr.write(f"{place}{problem.key}: {problem.what} — mend: {problem.mend}\n")
+            what = f"{problem.key}: {problem.what} — mend: {problem.mend}"
+            sys.stderr.write(f"{place}{harmless(what)}\n")
         return 2
     except TidegateError as error:
-        sys.stderr.write(f"tidegate: {error}\n")
+        sys.stderr.write(f"tidegate: {harmless(error)}\n")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -82,7 +85,7 @@ def carry_out(args: argparse.Namespace) -> int:
 
 def _parser(name: str | None) -> argparse.ArgumentParser:
     """Return the parser, with only the named command's own module imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tidegate",
         description="The gate between a Slack workspace and what a team keeps private.",
         epilog=EPILOG,

@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tidegate.core.text import harmless, harmless_lines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -289,9 +291,9 @@ async def _text(args: argparse.Namespace) -> str:
 
 
 async def _blocks(name: str) -> bytes:
-    import asyncio
     from pathlib import Path
 
+    from tidegate.adapters.local import beside
     from tidegate.core.message import MAX_JSON_BYTES, refusal
 
     if name == STANDARD_INPUT:
@@ -302,10 +304,10 @@ async def _blocks(name: str) -> bytes:
             return stream.read(MAX_JSON_BYTES + 1)
 
     try:
-        return await asyncio.to_thread(read)
+        return await beside(read)  # it may be a pipe, into which nobody writes
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "no such file"
-        raise refusal("blocks_not_read", name=name, why=why) from None
+        raise refusal("blocks_not_read", name=harmless(name), why=why) from None
 
 
 async def _typed_in(most: int) -> bytes:
@@ -334,18 +336,18 @@ def _say(args: argparse.Namespace, told: _Told) -> None:
         return
     for file in told.files:
         if "error" in file:
-            sys.stderr.write(f"{file['name']}: {_advised(args, file['error'])}\n")
+            sys.stderr.write(f"{harmless(file['name'])}: {_advised(args, file['error'])}\n")
     good = [file["name"] for file in told.files if "error" not in file]
     what = ", ".join(good) or ("the message" if args.update is None else f"message {args.update}")
     verb = "sent" if args.update is None else "updated"
     at = f" ({told.ts})" if told.ts is not None else ""
-    print(f"{what}: {'would be ' if args.dry_run else ''}{verb} in {told.channel_id}{at}")
+    print(f"{harmless(what)}: {'would be ' if args.dry_run else ''}{verb} in {told.channel_id}{at}")
     if args.dry_run:
-        print(told.text)
+        print(harmless_lines(told.text))
         if told.blocks:
             print(json.dumps(list(told.blocks), indent=2))
     for note in told.notes:
-        print(note)
+        print(harmless(note))
 
 
 def _say_refused(args: argparse.Namespace, error: "ShareError") -> None:
@@ -355,10 +357,11 @@ def _say_refused(args: argparse.Namespace, error: "ShareError") -> None:
     if args.json:
         print(json.dumps({"ok": False, "channel": args.channel, "error": said}))
     else:
-        named = f"{args.file[0]}: " if len(args.file) == 1 else ""
+        named = f"{harmless(args.file[0])}: " if len(args.file) == 1 else ""
         sys.stderr.write(f"{named}{_advised(args, said)}\n")
 
 
 def _advised(args: argparse.Namespace, error: "Mapping[str, str]") -> str:
     overridden = error["code"] in ("executable", "type_mismatch") and not args.any_type
-    return error["message"] + (" --any-type sends it all the same." if overridden else "")
+    notice = harmless_lines(error["message"])
+    return notice + (" --any-type sends it all the same." if overridden else "")

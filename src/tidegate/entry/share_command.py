@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tidegate import __version__
+from tidegate.core.text import harmless, harmless_lines
+from tidegate.entry.arguments import Parser
 
 if TYPE_CHECKING:
     from tidegate.core.share import Order, Shared
@@ -41,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `s3-to-slack` and return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="s3-to-slack",
         description=_DESCRIPTION,
         epilog=EXAMPLE.format(name="s3-to-slack"),
@@ -164,15 +166,15 @@ def _say(args: argparse.Namespace, shared: "Shared") -> None:
         return
     for item in shared.items:
         if item.error is not None:
-            sys.stderr.write(f"{item.key}: {item.error.notice}\n")
+            sys.stderr.write(_told(item.key, item.error))
     good = [item for item in shared.items if item.error is None]
-    what = good[0].key if len(good) == 1 else f"{len(good)} objects"
+    what = harmless(good[0].key) if len(good) == 1 else f"{len(good)} objects"
     verb = "would be shared" if args.dry_run else "shared"
     print(f"{what}: {verb} in {shared.channel_id} as {shared.order.mode.value}")
     if args.dry_run and shared.blocks:
         print(json.dumps(list(shared.blocks), indent=2))
     for note in shared.notes:
-        print(note)
+        print(harmless(note))
 
 
 def _say_refused(args: argparse.Namespace, error: "ShareError") -> None:
@@ -191,4 +193,8 @@ def _say_refused(args: argparse.Namespace, error: "ShareError") -> None:
         }
         print(json.dumps(found))
     else:
-        sys.stderr.write(f"{args.key}: {error.notice}\n")
+        sys.stderr.write(_told(args.key, error))
+
+
+def _told(key: str, error: "ShareError") -> str:
+    return f"{harmless(key)}: {harmless_lines(error.notice)}\n"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from tidegate.adapters.clamd import Clamd
 from tidegate.adapters.clock import SystemClock
@@ -22,7 +21,7 @@ from tidegate.core.bucket import is_bucket_name
 from tidegate.core.model import RunId, run_id
 from tidegate.core.share import Mode, Rules, refusal
 from tidegate.core.sigv4 import Credentials
-from tidegate.core.web_address import AddressError, slack_api_url
+from tidegate.core.web_address import AddressError, slack_api_url, split
 from tidegate.errors import ConfigError, Problem, SecretError
 from tidegate.ports import Clock, Front, Journal, Objects, Queue
 
@@ -152,12 +151,13 @@ def open_sharing(config: str | None, access: Access | None = None) -> SharingPar
         client = _of_environment(environ, access.slack_api_url or url)
     clock = SystemClock()
     s3 = settings.s3 if settings is not None else None
+    given = _s3_url(access.endpoint_url, "endpoint_url") if access.endpoint_url else None
     objects = _objects(
         environ,
         clock=clock,
         journal=_Muted(),
         region=access.region or (s3.region if s3 is not None else None),
-        endpoint=access.endpoint_url or (s3.endpoint_url if s3 is not None else None),
+        endpoint=given or (s3.endpoint_url if s3 is not None else None),
     )
     files, slack = SlackFiles(client), SlackApi(client)
     sharing = Sharing(
@@ -273,8 +273,17 @@ def _objects(
 #: Where these stand, the keys beside them are not the whole story.
 _ELSEWHERE: Final = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CREDENTIAL_EXPIRATION")
 
+_KEYS: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+)
+
 
 def _credentials(environ: Mapping[str, str], journal: Journal) -> KeysOfAws:
+    for name in _KEYS:
+        _expect_ascii(environ.get(name, ""), name)
     key, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
     if not key or not secret or any(environ.get(name) for name in _ELSEWHERE):
         return ChainCredentials(journal=journal)
@@ -287,13 +296,18 @@ def _endpoint(environ: Mapping[str, str]) -> str | None:
         return None
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         url = environ.get(name)
-        if not url:
-            continue
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise _missing(name, "this is not a web address", "write for example https://HOST")
-        return url.rstrip("/")
+        if url:
+            return _s3_url(url, name)
     return None
+
+
+def _s3_url(url: str, name: str) -> str:
+    """Return the address of an S3, as a configuration has to give it, too."""
+    try:
+        split(url)
+    except AddressError as error:
+        raise _missing(name, error.what, error.mend) from None
+    return url.rstrip("/")
 
 
 def _settings(name: str) -> "Settings":
@@ -319,6 +333,7 @@ def _of_file(
         token = reader.read(settings.slack.bot_token)
     except SecretError as error:
         raise _missing("slack.bot_token", str(error), "put the secret there") from None
+    _expect_ascii(token, "slack.bot_token")
     url = _api_url(given) if given is not None else settings.slack.api_url
     return SlackClient(api_url=url, token=token)
 
@@ -329,6 +344,7 @@ def _of_environment(environ: Mapping[str, str], given: str | None) -> SlackClien
     if token is None:
         what = "neither it nor SLACK_BOT_USER_OAUTH_TOKEN is set"
         raise _missing("SLACK_BOT_TOKEN", what, "set it, or name a configuration with --config")
+    _expect_ascii(token, next(name for name in names if environ.get(name, "").strip()))
     return SlackClient(
         api_url=_api_url(given or environ.get("SLACK_API_URL") or SLACK), token=token
     )
@@ -339,6 +355,13 @@ def _api_url(url: str) -> str:
         return slack_api_url(url)
     except AddressError as error:
         raise _missing("SLACK_API_URL", error.what, error.mend) from None
+
+
+def _expect_ascii(secret: str, name: str) -> None:
+    """Return if a key or a token can be one: anything else cannot even be sent."""
+    if not (secret.isascii() and secret.isprintable()):
+        what = "it holds characters that no such secret has: a line end, or what is not ASCII"
+        raise _missing(name, what, "set it again, as it was given to you")
 
 
 def _missing(key: str, what: str, mend: str) -> ConfigError:

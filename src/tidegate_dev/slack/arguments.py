@@ -78,7 +78,7 @@ class Arguments:
         if not value.strip():
             return None
         try:
-            return json.loads(value)
+            return _parsed(value)
         except (ValueError, RecursionError):
             raise ApiError(error) from None
 
@@ -116,11 +116,18 @@ async def _body(request: Request) -> bytes:
     return body
 
 
+def _parsed(text: str | bytes) -> Any:
+    """Return what JSON says. Raises `ValueError`, for half of a character in it, too."""
+    parsed = json.loads(text)
+    json.dumps(parsed, ensure_ascii=False).encode()
+    return parsed
+
+
 def _json(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        parsed = json.loads(body)
+        parsed = _parsed(body)
     except (ValueError, RecursionError):
         raise ApiError("invalid_json") from None
     if not isinstance(parsed, dict):

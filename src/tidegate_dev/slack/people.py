@@ -113,13 +113,15 @@ class UserGroup:
 
 @dataclass(slots=True, kw_only=True)
 class Channel:
-    """A channel, or a direct message of the bot with *im_user*."""
+    """A channel, or a direct message of the bot with *im_user*, or with several (`is_mpim`)."""
 
     id: str
     name: str
+    name_normalized: str = ""  # the name, if that needs no change
     topic: str = ""
     members: set[str] = field(default_factory=set)
     is_private: bool = False
+    is_mpim: bool = False
     is_archived: bool = False
     is_ext_shared: bool = False
     im_user: str | None = None
@@ -130,6 +132,8 @@ class Channel:
         """Return the type as conversations.list names it."""
         if self.im_user is not None:
             return "im"
+        if self.is_mpim:
+            return "mpim"
         return "private_channel" if self.is_private else "public_channel"
 
     def as_api(self, *, bot_user: str) -> dict[str, Any]:
@@ -147,12 +151,12 @@ class Channel:
         return {
             "id": self.id,
             "name": self.name,
-            "name_normalized": self.name,
-            "is_channel": True,
-            "is_group": False,
+            "name_normalized": self.name_normalized or self.name,
+            "is_channel": not self.is_mpim,
+            "is_group": self.is_mpim,
             "is_im": False,
-            "is_mpim": False,
-            "is_private": self.is_private,
+            "is_mpim": self.is_mpim,
+            "is_private": self.is_private or self.is_mpim,
             "is_archived": self.is_archived,
             "is_general": False,
             "is_shared": self.is_ext_shared,

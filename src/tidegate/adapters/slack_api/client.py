@@ -1,8 +1,7 @@
 """One connection to Slack's Web API, and what each failure of a call means.
 
-No call is made twice in here: slack_sdk's own retries are off, because a post that was
-repeated after a broken connection is a second message. Each failure is told apart by what
-it means: nothing done, wait, or not known.
+No call is made twice in here, because a post that was repeated after a broken connection is a
+second message. Each failure is told apart by what it means: nothing done, wait, or not known.
 
 Source: https://docs.slack.dev/apis/web-api/
 """
@@ -14,8 +13,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web.async_client import AsyncWebClient
 
+from tidegate.adapters.slack_api.exchange import Methods
 from tidegate.core.web_address import is_loopback
 from tidegate.errors import (
     SecretError,
@@ -59,7 +58,7 @@ class SlackClient:
         self._read_token = read_token
         self._renewed_at = -RENEW_SECONDS
         self._session: aiohttp.ClientSession | None = None
-        self._client: AsyncWebClient | None = None
+        self._client: Methods | None = None
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -73,15 +72,13 @@ class SlackClient:
         return self._session
 
     @property
-    def web(self) -> AsyncWebClient:
+    def web(self) -> Methods:
         """The methods of the API, each to be given to `call`."""
         if self._client is None:
-            self._client = AsyncWebClient(
+            self._client = Methods(
                 token=self._token,
                 base_url=self.api_url,
-                timeout=int(TIMEOUT_SECONDS),
                 session=self.http,
-                retry_handlers=[],
             )
             if is_loopback(urlsplit(self.api_url).hostname or ""):
                 self._client.proxy = None  # the environment's proxy does not lead to this machine
@@ -120,7 +117,7 @@ class SlackClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unanswered(error) from None
         except (SlackClientError, ValueError, TypeError, AttributeError, KeyError):
-            # slack_sdk meets an answer that is not Slack's in several ways.
+            # What was to be sent, or the answer's head, is met in several ways.
             raise SlackAmbiguousError("answer not understood") from None
         data = answer.data
         if not isinstance(data, Mapping):
@@ -137,7 +134,8 @@ def _refused(error: SlackApiError) -> SlackError:
     if status == 429 or code in ("ratelimited", "rate_limited"):
         return SlackBusyError(_seconds(headers.get("Retry-After")))
     if status >= 500 or status == 408 or code in _AMBIGUOUS_CODES or not isinstance(code, str):
-        return SlackAmbiguousError(code if isinstance(code, str) else f"http {status}")
+        nonsense = "answer not understood" if status == 200 else f"http {status}"
+        return SlackAmbiguousError(code if isinstance(code, str) else nonsense)
     return SlackError(code if code.isprintable() and code.isascii() else "unreadable")
 
 

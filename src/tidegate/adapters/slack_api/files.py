@@ -4,12 +4,14 @@ Source: https://docs.slack.dev/messaging/working-with-files#upload
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from tidegate.adapters.slack_api.channels import ChannelNames
 from tidegate.adapters.slack_api.client import SlackClient, items, mapping, text_of, unanswered
 from tidegate.core.web_address import is_loopback
 from tidegate.errors import (
@@ -21,8 +23,10 @@ from tidegate.ports import SlackFile, Upload
 
 #: Between two bytes that move. A whole file takes as long as it takes.
 STALL_SECONDS: Final = 120.0
-MAX_PAGES: Final = 50  # of a thousand channels each
-_SLACK_DOMAINS: Final = (".slack.com", ".slack-gov.com", ".slack-files.com")
+_SLACK_HOST: Final = re.compile(
+    r"[a-z0-9-]+(\.[a-z0-9-]+)*\.(slack|slack-gov|slack-files)\.com", re.ASCII
+)
+_PLAIN_URL: Final = re.compile(r"[!-\[\]-~]+")  # printable ASCII, without a space or a backslash
 
 
 class SlackFiles:
@@ -30,11 +34,11 @@ class SlackFiles:
 
     def __init__(self, client: SlackClient) -> None:
         self._client = client
-        self._channels: dict[str, str] = {}
+        self._names = ChannelNames(client)
 
     async def begin(self, *, name: str, size: int, alt_text: str = "") -> Upload:
         """Have Slack name a file of exactly *size* bytes."""
-        # As a form: JSON is understood by some installations only.
+        # As a form, which it is for slack_sdk: JSON is understood by some installations only.
         asked = self._client.web.files_getUploadURLExternal(
             filename=name, length=size, alt_txt=alt_text or None
         )
@@ -105,47 +109,24 @@ class SlackFiles:
 
     async def channel_id(self, name: str) -> str | None:
         """Return the id of the channel of that name, or None."""
-        wanted = name.removeprefix("#").casefold()
-        if wanted not in self._channels:
-            await self._list_channels(wanted)
-        return self._channels.get(wanted)
-
-    async def _list_channels(self, wanted: str) -> None:
-        cursor = ""
-        for _ in range(MAX_PAGES):
-            found = await self._client.call(
-                self._client.web.conversations_list(
-                    types="public_channel,private_channel",
-                    exclude_archived=True,
-                    limit=1000,
-                    cursor=cursor or None,
-                )
-            )
-            for channel in items(found.get("channels")):
-                if isinstance(channel, Mapping):
-                    names = (channel.get("name"), channel.get("name_normalized"))
-                    for each in filter(None, map(text_of, names)):
-                        self._channels.setdefault(each.casefold(), text_of(channel.get("id")))
-            metadata = found.get("response_metadata")
-            cursor = text_of(metadata.get("next_cursor")) if isinstance(metadata, Mapping) else ""
-            if wanted in self._channels or not cursor:
-                return
+        return await self._names.id_of(name)
 
     def _is_slack(self, url: str) -> bool:
         """Tell whether bytes may be sent there: to Slack, or where the API is on loopback."""
+        if not _PLAIN_URL.fullmatch(url):
+            return False  # what one reader of addresses skips, another takes for a part of it
         try:
             there, ours = urlsplit(url), urlsplit(self._client.api_url)
-            same = (there.scheme, there.hostname, there.port) == (
-                ours.scheme,
-                ours.hostname,
-                ours.port,
-            )
+            ports = (there.port, ours.port)
         except ValueError:
             return False
-        if is_loopback(ours.hostname or ""):
-            return same
+        if "@" in there.netloc:
+            return False
         host = there.hostname or ""
-        return there.scheme == "https" and host.endswith(_SLACK_DOMAINS) and not there.username
+        if is_loopback(ours.hostname or ""):
+            return (there.scheme, host, ports[0]) == (ours.scheme, ours.hostname, ports[1])
+        secure = there.scheme == "https" and ports[0] in (None, 443)
+        return secure and _SLACK_HOST.fullmatch(host) is not None
 
 
 class _Source:

@@ -18,6 +18,9 @@ from tidegate.ports import Group, Person, Workspace
 
 METADATA_EVENT: Final = "tidegate_run"
 HISTORY_LIMIT: Final = 100
+MAX_TOGETHER: Final = 100  # people in one direct message; Slack has fewer
+#: Slack sends both for every channel; of a direct message with one person it sends neither.
+_EXTERNAL_FLAGS: Final = ("is_ext_shared", "is_pending_ext_shared")
 _RESPONSE_HOSTS: Final = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
 
@@ -26,17 +29,19 @@ class SlackApi:
 
     def __init__(self, client: SlackClient) -> None:
         self._client = client
+        self._ours: Workspace | None = None
 
     async def workspace(self) -> Workspace:
         """Return whom the token speaks for."""
         found = await self._client.call(self._client.web.auth_test())
-        return Workspace(
+        self._ours = Workspace(
             team_id=text_of(found.get("team_id")),
             bot_id=text_of(found.get("bot_id")),
             user_id=text_of(found.get("user_id")),
             enterprise_id=found.get("enterprise_id") or None,
             enterprise_install=bool(found.get("is_enterprise_install")),
         )
+        return self._ours
 
     async def person(self, user_id: str) -> Person:
         """Return a user."""
@@ -56,10 +61,51 @@ class SlackApi:
         )
 
     async def channel_external(self, channel_id: str) -> bool:
-        """Tell whether people outside the workspace are in a channel."""
+        """Tell whether people outside the workspace are in a channel.
+
+        A direct message does not say so itself: then the people in it are asked for.
+
+        Raises:
+            SlackError: It cannot be told.
+        """
         found = await self._client.call(self._client.web.conversations_info(channel=channel_id))
         channel = mapping(found.get("channel"), "conversations.info without a channel")
-        return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
+        direct = bool(channel.get("is_im") or channel.get("is_mpim"))
+        if any(_flag(channel, name, needed=not direct) for name in _EXTERNAL_FLAGS):
+            return True
+        if channel.get("is_im"):
+            return await self._outside([channel.get("user")])
+        if channel.get("is_mpim"):
+            return await self._outside(await self._members(channel_id))
+        return False
+
+    async def _members(self, channel_id: str) -> list[Any]:
+        found = await self._client.call(
+            self._client.web.conversations_members(channel=channel_id, limit=MAX_TOGETHER)
+        )
+        metadata = found.get("response_metadata")
+        if isinstance(metadata, Mapping) and metadata.get("next_cursor"):
+            raise SlackError("too many in a direct message")
+        return items(found.get("members"))
+
+    async def _outside(self, user_ids: Sequence[Any]) -> bool:
+        """Tell whether one of the people in a direct message is from elsewhere."""
+        if not user_ids or not all(map(text_of, user_ids)):
+            raise SlackError("direct message without people")
+        ours = self._ours or await self.workspace()
+        for user_id in user_ids:
+            if user_id == ours.user_id:
+                continue
+            person = await self.person(user_id)
+            if not person.team_id:
+                raise SlackError("users.info without a team_id")
+            organisation = ours.enterprise_id is not None and ours.enterprise_id in (
+                person.enterprise_id,
+                person.team_id,
+            )
+            if person.stranger or not (person.team_id == ours.team_id or organisation):
+                return True
+        return False
 
     async def groups(self, group_ids: frozenset[str]) -> Mapping[str, Group]:
         """Return those of the user groups that exist."""
@@ -122,12 +168,14 @@ class SlackApi:
     async def find(
         self, *, channel_id: str, thread_ts: str | None, run_id: RunId, since: float
     ) -> str | None:
-        """Return the ts of the message that carries the run id, or None if there is none."""
+        """Return the ts of our message that carries the run id, or None if there is none."""
         cursor = ""
         for _ in range(5):
             found = await self._client.call(self._page(channel_id, thread_ts, since, cursor))
             for message in items(found.get("messages")):
-                if isinstance(message, Mapping) and _carries(message, run_id):
+                if not isinstance(message, Mapping) or not _carries(message, run_id):
+                    continue
+                if _is_of(message, self._ours or await self.workspace()):
                     return text_of(message.get("ts")) or None
             metadata = found.get("response_metadata")
             cursor = text_of(metadata.get("next_cursor")) if isinstance(metadata, Mapping) else ""
@@ -212,3 +260,18 @@ def _carries(message: Mapping[str, Any], run_id: RunId) -> bool:
         return False
     content = metadata.get("event_payload")
     return isinstance(content, Mapping) and content.get("run") == run_id
+
+
+def _is_of(message: Mapping[str, Any], ours: Workspace) -> bool:
+    """Tell whether a message is our app's: any other can carry our mark as well."""
+    marks = (("bot_id", ours.bot_id), ("user", ours.user_id))
+    return any(mark and message.get(name) == mark for name, mark in marks)
+
+
+def _flag(channel: Mapping[str, Any], name: str, *, needed: bool) -> bool:
+    value = channel.get(name)
+    if isinstance(value, bool):
+        return value
+    if value is None and not needed:
+        return False
+    raise SlackError(f"conversations.info without {name}")
