@@ -29,6 +29,7 @@ COMMANDS: Final = {
 GROUP: Final = "tidegate.commands"
 EXTRAS: Final = {
     "dev": ("dev", "show all of it in a browser, with no account anywhere"),
+    "agent": ("agent", "carry out in a Kubernetes cluster what people asked for"),
 }
 
 LONG_RUNNING: Final = frozenset({"serve", "worker"})

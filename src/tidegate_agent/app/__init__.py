@@ -1,0 +1,1 @@
+"""One journey per file, over the ports."""

@@ -1,0 +1,87 @@
+"""What differs between two states of an object, as people are told before they decide."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tidegate_agent.core import fields
+
+MAX_DIFFERENCES: Final = 50
+MAX_SHOWN: Final = 200  # characters of a value in a difference
+#: Where values may be secrets: told to differ, and not shown.
+_SECRET: Final = re.compile(
+    r"\.env\[[^\]]*\]\.value$|last-applied-configuration$|\.(args|command)\b"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field that a change alters; None is absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+    @property
+    def line(self) -> str:
+        """Return it as people are told."""
+        return f"{self.path}: {self.before or '(none)'} → {self.after or '(none)'}"
+
+
+def of(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """Return what differs between two states of an object, in what people decide: not in status.
+
+    Values of environment variables, arguments and commands are told to differ, and not shown.
+    """
+    found: list[Difference] = []
+    for part in ("metadata.labels", "metadata.annotations", "spec"):
+        steps = part.split(".")
+        for each in _differ(part, fields.at(before, *steps), fields.at(after, *steps)):
+            if len(found) == MAX_DIFFERENCES:
+                return tuple(found)
+            found.append(each)
+    return tuple(found)
+
+
+def _differ(path: str, one: object, other: object) -> Iterator[Difference]:
+    if one == other:
+        return
+    left, right = _members(one), _members(other)
+    if any(
+        members is None and value is not None for members, value in ((left, one), (right, other))
+    ):
+        yield _difference(path, one, other)
+        return
+    for name in sorted({*(left or {}), *(right or {})}):
+        step = name if name.startswith("[") else f".{name}"
+        yield from _differ(f"{path}{step}", (left or {}).get(name), (right or {}).get(name))
+
+
+def _members(value: object) -> Mapping[str, Any] | None:
+    """Return an object's members, or a list's by name where its items have one."""
+    if isinstance(value, Mapping):
+        return {str(name): each for name, each in value.items()}
+    if isinstance(value, list):
+        named = all(isinstance(each, Mapping) and "name" in each for each in value)
+        return {f"[{each['name'] if named else place}]": each for place, each in enumerate(value)}
+    return None
+
+
+def _difference(path: str, one: object, other: object) -> Difference:
+    if _SECRET.search(path):
+        return Difference(
+            path=path,
+            before=None if one is None else "(hidden)",
+            after=None if other is None else "(hidden, another)",
+        )
+    return Difference(path=path, before=_shown(one), after=_shown(other))
+
+
+def _shown(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, Mapping | list):
+        return "(several)"
+    text = value if isinstance(value, str) else str(value).lower()
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

@@ -1,0 +1,1 @@
+"""Entrances: the listener, the command line, and the only place that reads the environment."""

@@ -1,0 +1,1 @@
+"""The agent's adapters, against real listeners on loopback."""

@@ -1,0 +1,76 @@
+"""Which revisions there are, and which of them `kubectl rollout undo` would take."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.agent.core.objects import IMAGE, deployment, other, read, replica_set, template
+from tidegate_agent.core import history
+from tidegate_agent.core.kinds import STATEFUL_SET
+from tidegate_agent.errors import MissingError
+
+NOW = read(deployment())
+
+
+def test_revisions_are_the_replica_sets_that_the_deployment_controls_in_order() -> None:
+    owned = [
+        replica_set(3, IMAGE),
+        replica_set(10, "web:10"),
+        replica_set(2, "web:2", owner="another"),
+        {**replica_set(1, "web:1"), "metadata": {"annotations": {}}},
+    ]
+    assert [each.number for each in history.of(NOW, owned)] == [3, 10]
+
+
+def test_the_label_that_the_controller_adds_is_not_the_templates() -> None:
+    (found,) = history.of(NOW, [replica_set(3, IMAGE)])
+    assert found.template == template()
+    assert history.current(NOW, [found]) == 3
+
+
+def test_the_revision_before_is_the_second_highest() -> None:
+    found = history.of(NOW, [replica_set(n, f"web:{n}") for n in (7, 3, 5)])
+    assert history.choose(NOW, found, 0).number == 5
+    assert history.choose(NOW, found, 3).images == "web:3"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wanted", "words"),
+    [((), 0, "no earlier"), ((3,), 0, "no earlier"), ((3, 4), 9, "no revision 9; there are 3, 4")],
+)
+def test_what_there_is_not_is_told_with_what_there_is(
+    numbers: tuple[int, ...], wanted: int, words: str
+) -> None:
+    found = history.of(NOW, [replica_set(n, f"web:{n}") for n in numbers])
+    with pytest.raises(MissingError, match=words):
+        history.choose(NOW, found, wanted)
+
+
+def revision(number: int, image: str) -> dict[str, Any]:
+    patched = {"$patch": "replace", **template(image)}
+    return {
+        "metadata": {"ownerReferences": [{"uid": "uid-web", "controller": True}]},
+        "revision": number,
+        "data": {"spec": {"template": patched}},
+    }
+
+
+def test_the_revisions_of_a_stateful_set_are_controller_revisions() -> None:
+    now = other(STATEFUL_SET, {}, {})
+    found = history.of(now, [revision(2, IMAGE), revision(1, "web:1")])
+    assert [each.number for each in found] == [1, 2]
+    assert found[1].template == template(), "without what makes it a patch"
+    assert history.current(now, found) == 2
+    assert history.choose(now, found, 0).images == "web:1"
+
+
+@given(st.sets(st.integers(1, 50), min_size=2))
+def test_going_back_twice_names_the_same_revision_as_long_as_nothing_is_made(
+    numbers: set[int],
+) -> None:
+    found = history.of(NOW, [replica_set(n, f"web:{n}") for n in numbers])
+    chosen = history.choose(NOW, found, 0)
+    assert chosen.number == sorted(numbers)[-2]
+    assert history.choose(NOW, found, chosen.number) == chosen
