@@ -101,40 +101,6 @@ async def test_a_gallery_answers_for_each_of_its_images(here: Gate) -> None:
     assert codes == [None, "executable"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({**ORDER, "channel": "C0OPS"}, 403, "channel_not_allowed"),
-        ({**ORDER, "bucket": "acme-reports"}, 403, "bucket_not_allowed"),
-        ({**ORDER, "mode": "image"}, 403, "mode_not_allowed"),
-        ({**ORDER, "key": "gone.pdf"}, 422, "not_found"),
-        ({**ORDER, "key": "../a.pdf"}, 422, "key_not_allowed"),
-        ({**ORDER, "key": "elf.pdf"}, 422, "executable"),
-        ({**ORDER, "channel": "nowhere"}, 403, "channel_not_allowed"),
-        ({**ORDER, "colour": "red"}, 400, "bad_request"),
-        ({**ORDER, "mode": "fax"}, 400, "bad_request"),
-        ({**ORDER, "expires": "never"}, 400, "bad_request"),
-        ({**ORDER, "thread": "1\n2"}, 400, "bad_request"),
-        ({**ORDER, "thread": "1." + "0" * 5000}, 400, "bad_request"),
-        ({**ORDER, "key": "k" * 1025}, 400, "bad_request"),
-        ({**ORDER, "key": "", "keys": ["a.pdf"] * 101}, 400, "bad_request"),
-        ({"bucket": "reports", "channel": CHANNEL}, 400, "bad_request"),
-        ([], 400, "bad_request"),
-        (b"\xff{", 400, "bad_request"),
-        (b'{"a":' * 5000, 400, "bad_request"),
-    ],
-)
-async def test_what_may_not_be_or_cannot_be_is_refused_in_words(
-    here: Gate, body: Any, status: int, code: str
-) -> None:
-    here.put("a.pdf", PDF)
-    here.put("elf.pdf", b"\x7fELF" + bytes(50))
-    found, answer = await ask(here, body)
-    assert (found, answer["error"]["code"]) == (status, code)
-    assert answer["error"]["message"].strip()
-    assert here.shared() == []
-
-
 async def test_who_may_not_share_from_a_bucket_has_slack_asked_for_nothing(here: Gate) -> None:
     before = len(here.stand.slack.calls)
     order = {**ORDER, "bucket": "another", "channel": "nowhere"}

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from tests.dev.kubernetes.controllers.stage import Object, Stage, image, ready, revision
+from tests.examples import examples
 
 TAGS = ("1.0.0", "1.1.0", "1.2.0", "2.0.0")
 MOMENTS = st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0])
@@ -77,7 +78,7 @@ def act_on(stage: Stage, act: tuple[str, Any]) -> None:
     getattr(stage, verb)(value)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     replicas=st.integers(0, 6),
     budget=BUDGETS,
@@ -115,7 +116,7 @@ def test_a_deployment_keeps_its_promises_and_settles_as_it_was_told(
     assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     acts=st.lists(
         st.tuples(MOMENTS, st.sampled_from([*TAGS, "missing", "crash", "slow"])), max_size=6
