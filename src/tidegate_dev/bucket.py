@@ -68,10 +68,14 @@ class Item:
 
 
 class Listing:
-    """The objects of the bucket, kept up to date by the changes that S3 tells of."""
+    """The objects of the bucket, kept up to date by the changes that S3 tells of.
 
-    def __init__(self, *, on_change: Callable[[], None]) -> None:
+    *clamd* is the address of the clamd that scans them; None for the workspace's own scanner.
+    """
+
+    def __init__(self, *, on_change: Callable[[], None], clamd: str | None = None) -> None:
         self.folder: Path | None = None
+        self._clamd = clamd
         self._items: dict[str, Item] = {}
         self._on_change = on_change
 
@@ -118,6 +122,7 @@ class Listing:
         return {
             "name": BUCKET,
             "alias": ALIAS,
+            "clamd": self._clamd or "",
             "folder": "" if self.folder is None else str(self.folder),
             "count": len(keys),
             "objects": [self._items[key].as_json() for key in keys[:MOST_SHOWN]],

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import re
 import signal
 import sys
 import webbrowser
@@ -19,15 +20,18 @@ if TYPE_CHECKING:
     from tidegate_dev.workspace import DevWorkspace
 
 DEFAULT_PORT: Final = 8700
-HIGHEST_OFFSET: Final = 6
+HIGHEST_OFFSET: Final = 8
 PEOPLE: Final = {"ada": "U0ADA", "grace": "U0GRACE", "guest": "U0GUEST"}
+
+_CLAMD: Final = re.compile(r"unix:/\S+|[^\s:/]+:[0-9]{1,5}")
 
 _EPILOG: Final = """\
 example:
   tidegate dev --user grace --fault service_slow
 
 ports, from PORT on: the page and Slack (+0), the gateway (+1), the API Gateway (+2), S3 (+3), the
-service (+5) and the gateway's admin listener (+6); +4 is kept for the Kubernetes API.
+Kubernetes API (+4), the agent in the cluster (+5), the gateway's admin listener (+6), the malware
+scanner (+7) and what the agent tells of itself (+8).
 
 The workspace lives on this machine only, in memory and in a private folder that is removed when
 it ends (Ctrl-C). It needs no Slack app, no AWS account and no cluster, and reads none of theirs.
@@ -43,6 +47,9 @@ def main(argv: list[str]) -> int:
     if importlib.util.find_spec("sse_starlette") is None:
         _complain("the dev workspace needs an extra: pip install 'tidegate[dev]'")
         return 2
+    if options.clamd is not None and "scanner_down" in options.fault:
+        _complain("scanner_down takes the workspace's own scanner down; leave out --clamd")
+        return 2
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     return asyncio.run(_run(options))
 
@@ -50,7 +57,7 @@ def main(argv: list[str]) -> int:
 async def _run(options: argparse.Namespace) -> int:
     # Imported late: they need the extra.
     from tidegate_dev.bucket import FolderRefusedError
-    from tidegate_dev.gateway import GatewayFailedError
+    from tidegate_dev.program import ProgramFailedError
     from tidegate_dev.workspace import DevWorkspace
 
     interrupted = asyncio.Event()
@@ -63,6 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
         faults=tuple(options.fault),
         environment=dict(os.environ),
         bucket_folder=options.bucket_folder,
+        clamd=options.clamd,
     )
     try:
         starting = asyncio.create_task(workspace.start())
@@ -78,8 +86,8 @@ async def _run(options: argparse.Namespace) -> int:
     except FolderRefusedError as error:
         _complain(str(error))
         return 1
-    except GatewayFailedError as error:
-        _complain(f"the gateway did not start. The last it said:\n{error}")
+    except ProgramFailedError as error:
+        _complain(f"{error.name} did not start. The last it said:\n{error}")
         return 1
     finally:
         await workspace.stop()
@@ -95,6 +103,7 @@ def _greeting(workspace: "DevWorkspace") -> str:
         f"Tidegate workspace: {workspace.url}\n"
         f"Drop a file into {workspace.listing.folder} and share it: /share NAME\n"
         f"Or share from a shell: {workspace.gallery_line}\n"
+        f"Look into the cluster: {workspace.cluster.kubectl_line}\n"
         "Stop it with Ctrl-C.\n"
     )
 
@@ -147,6 +156,12 @@ def _folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def _clamd(text: str) -> str:
+    if not _CLAMD.fullmatch(text):
+        raise argparse.ArgumentTypeError("unix:/PATH or HOST:PORT")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tidegate dev",
@@ -164,6 +179,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_folder,
         metavar="DIR",
         help="keep the bucket in a folder in DIR, an empty one; else it goes with the workspace",
+    )
+    parser.add_argument(
+        "--clamd",
+        type=_clamd,
+        metavar="ADDRESS",
+        help="scan with this clamd (unix:/PATH or HOST:PORT), not with the workspace's own scanner",
     )
     parser.add_argument(
         "--fault",

@@ -42,7 +42,7 @@ _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "TZ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where everything listens, counted from the page's port; + 4 is kept free."""
+    """Where everything listens, counted from the page's port."""
 
     page: int
 
@@ -62,14 +62,33 @@ class Ports:
         return self.page + 3
 
     @property
-    def service(self) -> int:
-        """Return the port of the service in the cluster."""
+    def cluster(self) -> int:
+        """Return the port of the Kubernetes API."""
+        return self.page + 4
+
+    @property
+    def agent(self) -> int:
+        """Return the port of the agent in the cluster."""
         return self.page + 5
 
     @property
     def admin(self) -> int:
         """Return the port of the gateway's admin listener."""
         return self.page + 6
+
+    @property
+    def scanner(self) -> int:
+        """Return the port of the malware scanner."""
+        return self.page + 7
+
+    @property
+    def agent_metrics(self) -> int:
+        """Return the port on which the agent is asked how it is."""
+        return self.page + 8
+
+    def of_programs(self) -> tuple[int, ...]:
+        """Return the ports on which programs of their own listen."""
+        return (self.gateway, self.admin, self.agent, self.agent_metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +131,26 @@ class Secrets:
         return {"keys": [{**key, "kid": kid, "use": "sig", "alg": "EdDSA"}]}
 
 
-def write(folder: Path, *, ports: Ports, made: Secrets, api_url: str) -> Path:
-    """Return the configuration file that was written into *folder*, with the key beside it."""
+def write(
+    folder: Path, *, ports: Ports, made: Secrets, api_url: str, clamd: str | None = None
+) -> Path:
+    """Return the configuration file that was written into *folder*, with the key beside it.
+
+    Args:
+        folder: The workspace's private folder.
+        ports: Where everything listens.
+        made: What the file refers to.
+        api_url: Where Slack's Web API is.
+        clamd: Where a clamd listens; None for the workspace's own scanner.
+    """
     key_file = folder / "identity.pem"
     pem = made.signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _private(key_file, pem)
+    private(key_file, pem)
     document = _document(folder, ports=ports, api_url=api_url, key_file=key_file)
+    document["s3"] = _s3(ports, clamd or f"127.0.0.1:{ports.scanner}")
     path = folder / "tidegate.yaml"
     # JSON is YAML, and needs no library to be written.
-    _private(path, json.dumps(document, indent=2).encode())
+    private(path, json.dumps(document, indent=2).encode())
     return path
 
 
@@ -175,14 +205,18 @@ def _document(folder: Path, *, ports: Ports, api_url: str, key_file: Path) -> Js
             }
         },
         "actions": _actions(),
-        "s3": _s3(ports),
         "identity": {"signing_key": {"file": str(key_file)}, "issuer": ISSUER},
         "api": {"tokens": [{"name": "journey", "secret": {"env": "TIDEGATE_API_TOKEN"}}]},
     }
 
 
-def _s3(ports: Ports) -> Json:
-    bucket = {"name": BUCKET, "channels": list(SHARED_IN), "modes": list(MODES)}
+def _s3(ports: Ports, clamd: str) -> Json:
+    bucket = {
+        "name": BUCKET,
+        "channels": list(SHARED_IN),
+        "modes": list(MODES),
+        "scan": {"clamd": clamd},
+    }
     return {
         "region": REGION,
         "endpoint_url": f"http://127.0.0.1:{ports.objects}",
@@ -199,6 +233,7 @@ def _share_actions() -> Json:
     return {
         "share-link": {"use": "s3_share_link", "allow": allow},
         "share-image": {"use": "s3_share_image", "allow": allow},
+        "share-gallery": {"use": "s3_share_gallery", "allow": allow},
         "share-file": {"use": "s3_upload", "allow": allow},
         "share-command": {
             "use": "s3_upload",
@@ -246,6 +281,26 @@ def _cluster_actions() -> Json:
             "repeat": "allow",
             "idempotent": True,
         },
+        "scale-production": {
+            "use": "k8s_scale",
+            "match": {"action_id": ["k8s_scale_production"]},
+            "pathway": "cluster",
+            "params": {"replicas": {"max": 10}},
+            # More than their role may do in the cluster: there it is refused.
+            "allow": {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["production"]}},
+            "repeat": "allow",
+            "idempotent": True,
+        },
+        **{
+            name: {
+                "use": f"k8s_{name}",
+                "pathway": "cluster",
+                "allow": deployers,
+                "repeat": "allow",
+                "idempotent": True,
+            }
+            for name in ("restart", "rollback", "logs")
+        },
         "status": {
             "use": "k8s_status",
             "pathway": "cluster",
@@ -281,7 +336,8 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _private(path: Path, content: bytes) -> None:
+def private(path: Path, content: bytes) -> None:
+    """*path* holds *content*, for its owner's eyes."""
     path.touch(mode=0o600)
     path.write_bytes(content)
 

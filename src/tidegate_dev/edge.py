@@ -7,6 +7,7 @@ Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-q
 http-api-access-control-iam.html beside it.
 """
 
+import asyncio
 import io
 import json
 import re
@@ -26,7 +27,10 @@ from tidegate_dev.sigv4_check import IssuedKeys, ReceivedRequest, Verdict, check
 
 SERVICE: Final = "execute-api"
 ACCOUNT: Final = "123456789012"
-FAULTS: Final = frozenset({"throttle", "integration_down", "clock_skew", "not_permitted"})
+FAULTS: Final = frozenset(
+    {"throttle", "integration_down", "integration_slow", "clock_skew", "not_permitted"}
+)
+MAX_SHOWN_ANSWER_BYTES: Final = 64 * 1024
 SKEW_OF_A_WRONG_CLOCK: Final = timedelta(minutes=20)
 
 _HOP_BY_HOP: Final = frozenset(
@@ -72,6 +76,7 @@ class EdgeConfig:
         permissions: What a signed request may invoke.
         api_id: The API's id, as in its host name.
         integration_timeout_seconds: HTTP APIs allow at most 30.
+        slow_seconds: How much longer the way to the private service takes while it is slow.
         max_body_bytes: 10 MB at API Gateway.
         max_header_bytes: Request line and header values, 10,240 at API Gateway.
         max_exchanges: How many exchanges are remembered.
@@ -88,6 +93,7 @@ class EdgeConfig:
     )
     api_id: str = "a1b2c3d4e5"
     integration_timeout_seconds: float = 30.0
+    slow_seconds: float = 5.0
     max_body_bytes: int = 10 * 1024 * 1024
     max_header_bytes: int = 10_240
     max_exchanges: int = 200
@@ -105,6 +111,7 @@ class Exchange:
         message: What the caller was told when it was stopped.
         run_id: The run that the request belongs to, from its `Idempotency-Key`.
         forwarded: Whether the private service was asked.
+        answer: What the private service answered, if that is a JSON object and not too long.
     """
 
     request_id: str
@@ -120,6 +127,7 @@ class Exchange:
     ms: float
     run_id: str
     forwarded: bool
+    answer: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the exchange as JSON has it."""
@@ -235,6 +243,8 @@ class Edge:
             return _refused(403, "AccessDeniedException", denial, verdict, name_it=True)
         if "integration_down" in self.faults:
             return _refused(503, "IntegrationFailure", "Service Unavailable", verdict)
+        if "integration_slow" in self.faults:
+            await asyncio.sleep(self.config.slow_seconds)
         return await self._forward(request, verdict, scope)
 
     def _clock(self) -> datetime:
@@ -318,6 +328,7 @@ class Edge:
             ms=round(ms, 2),
             run_id=run_id[0][:200] if run_id else "",
             forwarded=answer.forwarded,
+            answer=_object(answer.body) if answer.forwarded else None,
         )
         self.exchanges.append(exchange)
         if self.config.on_exchange is not None:
@@ -416,6 +427,15 @@ def _masked(name: str, value: str) -> tuple[str, str]:
     if name in _MASKED:
         return name, f"({len(value)} characters)"
     return name, value[:2000]
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """Return a body that is a JSON object, or None."""
+    try:
+        value = json.loads(body) if len(body) <= MAX_SHOWN_ANSWER_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _masked_canonical(canonical: str) -> str:

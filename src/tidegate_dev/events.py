@@ -16,6 +16,11 @@ class EventHub:
         self._queues: set[asyncio.Queue[dict[str, str] | None]] = set()
         self._numbers = itertools.count(1)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether any browser is connected."""
+        return bool(self._queues)
+
     def tell(self, event: str, data: dict[str, Any]) -> None:
         """Every connected browser gets *event* with *data*; one that does not read is let go."""
         if not self._queues:

@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 FAULTS: Final = {
-    "service_slow": ("service slow", "The service takes 5 seconds for each answer."),
-    "service_down": ("service down", "The service answers that it is down for now (503)."),
+    "service_slow": ("service slow", "The way to the agent takes 5 seconds for each request."),
+    "service_down": ("service down", "The agent's process is ended, and stays so meanwhile."),
     "slack_429": ("Slack 429", "Slack says that the gateway writes too often (429)."),
     "slack_hang": ("Slack hangs", "Slack takes what the gateway writes and does not answer."),
     "edge_throttle": ("edge throttles", "The API Gateway turns every request away (429)."),
-    "rollout_fails": ("rollout fails", "New pods do not become ready, so the rollout fails."),
+    "rollout_fails": (
+        "rollout fails",
+        "Every container that starts ends again at once, so no rollout gets through.",
+    ),
     "s3_breaks_off": ("S3 breaks off", "S3 ends every download after a few hundred bytes."),
     "s3_asks_to_wait": ("S3 asks to wait", "S3 answers that it is asked too often (503)."),
+    "scanner_down": (
+        "malware scanner is down",
+        "Nothing can be checked for malware, so nothing is shared until it is up again.",
+    ),
     "slack_loses_upload": (
         "Slack loses the upload",
         "Slack takes a file, and then never shows it in the channel.",

@@ -17,6 +17,9 @@ Key = Literal[
     "acked",
     "checked",
     "sent",
+    "identified",
+    "acted",
+    "changed",
     "progress",
     "placed",
     "answered",
@@ -36,6 +39,9 @@ _ORDER: Final[tuple[Key, ...]] = (
     "acked",
     "checked",
     "sent",
+    "identified",
+    "acted",
+    "changed",
     "progress",
     "placed",
     "answered",
@@ -74,7 +80,9 @@ class Journey:
     """One delivery on its way through the gateway, and the run that came of it.
 
     *shares* is the key of the object that it asks to be shared, *mode* how; *files* are the ids
-    of what Slack made of it, and *requests* what S3 was asked about it.
+    of what Slack made of it, and *requests* what S3 was asked about it. A key that ends in `/` is
+    a prefix: *objects* are the sizes of what S3 was asked for below it, *arrived* and *ready* the
+    ids of the files whose bytes Slack has, and of those it has looked at.
     """
 
     id: str
@@ -92,6 +100,20 @@ class Journey:
     openings: int = 0
     files: set[str] = field(default_factory=set)
     requests: deque[Json] = field(default_factory=lambda: deque(maxlen=50))
+    objects: dict[str, int] = field(default_factory=dict)
+    arrived: set[str] = field(default_factory=set)
+    ready: set[str] = field(default_factory=set)
+
+    @property
+    def is_gallery(self) -> bool:
+        """Whether it shares what lies below a prefix."""
+        return self.shares is not None and self.shares.endswith("/")
+
+    def is_about(self, key: object) -> bool:
+        """Whether an object is what it shares, or one of these."""
+        if not isinstance(key, str) or self.shares is None:
+            return False
+        return key.startswith(self.shares) if self.is_gallery else key == self.shares
 
     def step(self, key: Key, label: str) -> Step:
         """Return the step *key*, made when it is new."""

@@ -1,8 +1,9 @@
 """The journeys of a workspace: what each end says, put into the order in which it happens.
 
 Each source tells only what it knows: the delivery (sent and acknowledged), the gateway's log
-lines (by request id, then by run), the edge's exchanges (by run), the Web API calls, and for what
-is shared S3's requests and Slack's files (share_steps).
+lines (by request id, then by run), the edge's exchanges (by run), the Web API calls, what the agent
+and the cluster did (cluster_steps), and for what is shared S3's requests and Slack's files
+(share_steps).
 """
 
 import json
@@ -10,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tidegate_dev import share_steps
+from tidegate_dev import cluster_steps, share_steps
 from tidegate_dev.journey import (
     AFTER_ACK,
     FINAL,
@@ -399,12 +400,12 @@ class Journeys:
         step = journey.step("progress", "rolling out")
         done, total = line.get("done"), line.get("total")
         if isinstance(done, int) and isinstance(total, int):
-            step.value = f"{done} of {total}"
+            step.value = cluster_steps.far(done, total, step.details or {})
         else:
             step.value = _plain(line.get("phase"))
         if journey.state not in FINAL:
             step.status, journey.state = "active", "running"
-        step.details = line
+        step.details = {**(step.details or {}), **line}
 
     def _told(self, journey: Journey, line: Json) -> None:
         told = journey.step("told", "told in Slack")
@@ -430,8 +431,10 @@ class Journeys:
 
     def exchanged(self, exchange: Mapping[str, Any]) -> None:
         """The edge took, or refused, one request."""
+        exchange = self._masking.json(exchange)
         for journey in self._of_run(exchange.get("run_id")):
             journey.exchanges.append(dict(exchange))
+            cluster_steps.answered(journey, exchange)
             sent = journey.steps.get("sent")
             if sent is not None and exchange.get("method") != "GET":
                 if sent.status == "active":
@@ -440,7 +443,20 @@ class Journeys:
                     **(sent.details or {}),
                     "edge": {name: exchange.get(name) for name in _EDGE_FIELDS},
                 }
-                self._changed(journey)
+            self._changed(journey)
+
+    def asked_of_cluster(self, run: str, entry: Mapping[str, Any]) -> None:
+        """Somebody asked the cluster for something in *run*."""
+        for journey in self._of_run(run) or self._adopted(run):
+            cluster_steps.asked(journey, entry)
+            self._changed(journey)
+
+    def agent_logged(self, line: Json) -> None:
+        """The agent logged *line*."""
+        line = self._masking.json(line)
+        for journey in self._of_run(line.get("run")) or self._adopted(line.get("run")):
+            journey.lines.append({"of": "agent", **line})
+            self._changed(journey)
 
     def called(self, method: str, call: Mapping[str, Any]) -> None:
         """The gateway called the Web API about a message."""

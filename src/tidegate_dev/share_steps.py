@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from tidegate_dev.journey import FINAL, Journey, Key, Step
 
 Json = dict[str, Any]
-Mode = Literal["link", "image", "upload"]
+Mode = Literal["link", "image", "gallery", "upload"]
 
 STEPS: Final[tuple[tuple[Key, str], ...]] = (
     ("checked", "checked"),
@@ -25,14 +25,17 @@ _WORK: Final[tuple[Key, ...]] = ("checked", "sent", "placed")
 _SENT: Final[Mapping[str, str]] = {
     "link": "presigned",
     "image": "streamed S3 → Slack",
+    "gallery": "streamed S3 → Slack",
     "upload": "streamed S3 → Slack",
 }
 _SHARED: Final[Mapping[str, str]] = {
     "link": "as a link, in this channel",
     "image": "as an image, in this channel",
+    "gallery": "as a gallery, in this channel",
     "upload": "as a file, in this channel",
 }
 _REASONS: Final[Mapping[str, str]] = {
+    "all_failed": "none of them could be shared",
     "broken_off": "S3 broke off",
     "bucket_not_allowed": "nothing may be shared from that bucket",
     "busy": "S3 asks to wait",
@@ -41,13 +44,20 @@ _REASONS: Final[Mapping[str, str]] = {
     "empty": "it is empty",
     "executable": "it is a program, whatever its name says",
     "key_not_allowed": "that is no key of an object",
+    "key_outside_prefix": "it lies outside what may be shared of the bucket",
     "malware": "the malware scanner found something in it",
+    "mode_not_allowed": "not in this way, from this bucket",
+    "no_images": "there is no image there",
     "not_an_image": "it is no image that Slack shows",
     "not_found": "there is no such object",
     "not_processed": "Slack has not finished looking at it",
+    "scanner_failed": "the malware scanner gave no verdict",
+    "scanner_limit": "the malware scanner does not read so much",
+    "scanner_unreachable": "the malware scanner does not answer",
     "slack_busy": "Slack asks to wait",
     "slack_unreachable": "Slack cannot be reached",
     "too_large": "it is too large",
+    "too_many_keys": "there are too many at once",
     "type_mismatch": "its content is not what its name says",
     "type_not_allowed": "its type may not be shared",
     "unconfirmed": "Slack took it, and was not seen to show it",
@@ -80,19 +90,24 @@ def sharing(journey: Journey, line: Mapping[str, Any]) -> None:
 
 def served(journey: Journey, request: Mapping[str, Any]) -> bool:
     """S3 answered a request for the journey's object; return whether that is a step of it."""
-    if request.get("key") != journey.shares:
+    key = request.get("key")
+    if not journey.is_about(key):
         return False
     if request.get("presigned"):
         return _opened(journey, request)
     if not under_way(journey):
         return False
     journey.requests.append(dict(request))
+    if not request.get("code"):
+        journey.objects[str(key)] = int(request.get("size") or 0)
     step = _unfinished(journey)
     if step is None:
         return True
     step.status = "active"
     if request.get("code"):
         step.value = f"S3 answered {request.get('status')} {request['code']}"
+    elif journey.is_gallery:
+        journey.step("checked", "").value = _images(len(journey.objects))
     elif step.key == "checked":
         step.value = size_words(request.get("size"))
     step.details = {**(step.details or {}), "s3": list(journey.requests)[-10:]}
@@ -104,8 +119,9 @@ def about_file(journey: Journey, arguments: Mapping[str, Any]) -> bool:
     if not under_way(journey) or journey.shares is None:
         return False
     if "filename" in arguments:
-        name = journey.shares.rpartition("/")[2]
-        return journey.mode != "link" and arguments["filename"] == name
+        keys = journey.objects if journey.is_gallery else (journey.shares,)
+        names = {key.rpartition("/")[2] for key in keys}
+        return journey.mode != "link" and arguments["filename"] in names
     told = json.dumps(arguments.get("files") or arguments.get("file") or "")
     return any(file in told for file in journey.files)
 
@@ -122,11 +138,13 @@ def called(journey: Journey, method: str, call: Mapping[str, Any]) -> None:
     elif method == "files.getUploadURLExternal":
         _pass(journey, "checked")
         sent = journey.step("sent", "")
-        sent.status, sent.value = "active", size_words(arguments.get("length"))
+        sent.status = "active"
+        sent.value = _progress(journey) or size_words(arguments.get("length"))
     elif method == "files.completeUploadExternal":
         _pass(journey, "checked", "sent")
         placed = journey.step("placed", "placed in Slack")
-        placed.status, placed.value = "active", "Slack looks at it"
+        placed.status = "active"
+        placed.value = "Slack looks at them" if journey.is_gallery else "Slack looks at it"
     elif method == "chat.postMessage" and _is_own(journey, arguments):
         _posted(journey, arguments)
     _note_call(journey, method, call)
@@ -134,6 +152,11 @@ def called(journey: Journey, method: str, call: Mapping[str, Any]) -> None:
 
 def file_changed(journey: Journey, file: Mapping[str, Any]) -> None:
     """Slack's side of a file that the gateway uploads for this journey is different now."""
+    if file.get("state") in ("uploaded", "ready"):
+        journey.arrived.add(str(file.get("id")))
+    if journey.is_gallery:
+        _image_changed(journey, file)
+        return
     match file.get("state"):
         case "uploaded":
             _pass(journey, "checked", "sent")
@@ -155,16 +178,44 @@ def file_changed(journey: Journey, file: Mapping[str, Any]) -> None:
             pass
 
 
+def _image_changed(journey: Journey, file: Mapping[str, Any]) -> None:
+    """One of the images is with Slack, or Slack has looked at it."""
+    if len(journey.arrived) == len(journey.objects):
+        _pass(journey, "checked", "sent")
+    journey.step("sent", "").value = _progress(journey)
+    if file.get("state") == "ready":
+        journey.ready.add(str(file.get("id")))
+        placed = journey.step("placed", "placed in Slack")
+        if placed.status != "done":
+            placed.value = f"Slack has {len(journey.ready)} of {len(journey.arrived)}"
+
+
+def _progress(journey: Journey) -> str:
+    """Return how many images of a gallery are with Slack; nothing for other shares."""
+    if not journey.is_gallery:
+        return ""
+    here, known = len(journey.arrived), len(journey.objects)
+    if here < known:
+        return f"{here} of {_images(known)}"
+    return f"{_images(here)} · {size_words(sum(journey.objects.values()))}"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
 def outcome(journey: Journey, state: str, line: Mapping[str, Any]) -> None:
     """The gateway wrote down what came of it."""
     words = reason_words(line.get("reason"))
     step = _unfinished(journey)
-    if state == "queued":
+    if state not in FINAL:
         if step is not None:
             step.status = "active"
-            step.value = f"{words}; to be tried again" if words else "to be tried again"
+            # What a far end answered says more than what the gateway made of it.
+            said = step.value if " answered " in step.value else words
+            step.value = f"{said}; to be tried again" if said else "to be tried again"
         return
-    if state not in FINAL or state == "denied":
+    if state == "denied":
         return
     answered = journey.step("answered", "shared")
     answered.details, answered.ms = dict(line), _number(line.get("ms"))
@@ -207,6 +258,8 @@ def _stopped(journey: Journey, step: Step | None, state: str, words: str) -> Non
     if step is None:
         return
     step.status = "failed"
+    if step.key == "placed" and journey.arrived and state == "failed" and not step.value:
+        step.value = "not completed, so nobody can see it"
     after = _WORK[_WORK.index(step.key) + 1 :]
     journey.drop(*(key for key in after if journey.steps[key].status == "waiting"))
 
@@ -219,9 +272,14 @@ def _is_own(journey: Journey, arguments: Mapping[str, Any]) -> bool:
 
 def _moved(journey: Journey, file: Mapping[str, Any]) -> str:
     """Return how much went to Slack, and in how many downloads if S3 broke off in between."""
-    downloads = sum(one["operation"] == "GetObject" and not one["code"] for one in journey.requests)
-    pieces = f", in {downloads} pieces" if downloads > 1 else ""
+    # Whoever begins anew asks for all of it, and who goes on for the rest.
+    rests = sum(_is_rest(one.get("range")) for one in journey.requests if not one["code"])
+    pieces = f", in {rests + 1} pieces" if rests else ""
     return size_words(file.get("size")) + pieces
+
+
+def _is_rest(asked: object) -> bool:
+    return isinstance(asked, str) and not asked.startswith("bytes=0-")
 
 
 def _posted(journey: Journey, arguments: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from tidegate_dev.slack.state import Workspace
 
 Json = dict[str, Any]
 
+MOST_EVENTS: Final = 30
 _GROUP: Final = re.compile(r"<!subteam\^([A-Z0-9]+)>")
 
 
@@ -128,7 +129,8 @@ def messages(slack: SlackFarEnd) -> dict[str, list[Json]]:
 def cluster(state: Mapping[str, Any]) -> Json:
     """Return what runs in the cluster: all workloads, one after the other."""
     return {
-        "effects": dict(state["effects"]),
+        **{name: state[name] for name in ("effects", "operations", "kubectl", "url")},
+        "namespaces": [namespace["name"] for namespace in state["namespaces"]],
         "workloads": [
             _workload(namespace["name"], workload)
             for namespace in state["namespaces"]
@@ -138,25 +140,13 @@ def cluster(state: Mapping[str, Any]) -> Json:
 
 
 def _workload(namespace: str, workload: Mapping[str, Any]) -> Json:
+    same = ("kind", "name", "image", "replicas", "ready", "revision", "revisions")
     return {
         "namespace": namespace,
-        "name": workload["name"],
-        "image": workload["image"],
-        "replicas": workload["replicas"],
-        "ready": workload["ready"],
-        "revision": workload["revision"],
+        **{name: workload[name] for name in same},
         "state": workload["status"],
-        "pods": [
-            {
-                "name": pod["name"],
-                "image": pod["tag"],
-                "phase": pod["phase"],
-                "ready": pod["ready"],
-                "age_seconds": pod["age_seconds"],
-            }
-            for pod in workload["pods"]
-        ],
-        "events": list(workload["events"]),
+        "pods": [{**pod, "image": pod["tag"]} for pod in workload["pods"]],
+        "events": workload["events"][:MOST_EVENTS],
     }
 
 

@@ -11,7 +11,9 @@ Json = dict[str, Any]
 HINT: Final = "Press Deploy. Then press it again, or be Guest."
 TARGET: Final = {"namespace": "staging", "deployment": "web"}
 IMAGE: Final = "web:2.4.1"
-CHART: Final = "q3/charts/deploys.png"
+BROKEN_IMAGE: Final = "web:2.5.0-missing"
+CHARTS: Final = "q3/charts/"
+CHART: Final = f"{CHARTS}deploys.png"
 
 
 def post_welcome(slack: SlackFarEnd, *, gallery_line: str) -> None:
@@ -22,6 +24,7 @@ def post_welcome(slack: SlackFarEnd, *, gallery_line: str) -> None:
         gallery_line: What shares a gallery when it is typed into a shell.
     """
     slack.post_as_bot("C0OPS", "Deploy web 2.4.1 to staging?", _staging())
+    slack.post_as_bot("C0OPS", "Two that do not work out", _refused_by_the_cluster())
     slack.post_as_bot("C0OPS", "Deploy web 2.4.1 to production?", _production())
     slack.post_as_other("C0REPORTS", "The build of web 2.4.2 is green.", _build())
     slack.post_as_bot("C0REPORTS", "The Q3 report is ready to be shared.", _sharing())
@@ -49,11 +52,37 @@ def _staging() -> list[Json]:
                     "placeholder": _plain("Scale"),
                     "options": [_replicas(count) for count in (1, 2, 3, 5)],
                 },
+                _button("k8s_restart", "Restart", TARGET),
+                _button("k8s_rollback", "Roll back", TARGET),
+                _button("k8s_logs", "Logs", {**TARGET, "tail": 12}),
             ],
         },
         {
             "type": "context",
             "elements": [_mrkdwn("Or type `/deploy web 2.4.1` or `/status web` below.")],
+        },
+    ]
+
+
+def _refused_by_the_cluster() -> list[Json]:
+    broken = {**TARGET, "image": BROKEN_IMAGE}
+    more = {"namespace": "production", "deployment": "web", "replicas": 5}
+    return [
+        {
+            **_section(
+                "*And two that do not work out.* There is no image `web:2.5.0-missing`: the "
+                "cluster cannot pull it, and the message says so."
+            ),
+            "block_id": "broken",
+            "accessory": _button("k8s_deploy", "Deploy a broken image", broken),
+        },
+        {
+            **_section(
+                "<!subteam^S0DEPLOYERS> may press this, but in the cluster their role may only "
+                "look at production. The cluster refuses it, and names the right."
+            ),
+            "block_id": "beyond",
+            "accessory": _button("k8s_scale_production", "Scale production web", more),
         },
     ]
 
@@ -106,18 +135,23 @@ def _sharing() -> list[Json]:
                     "s3_share_link", "Post a link", _object("q3/report.pdf", title="Q3 report")
                 ),
                 _button("s3_share_image", "Show the chart", _object(CHART, **chart)),
+                _button(
+                    "s3_share_gallery", "Show all charts", _object(CHARTS, title="Charts of Q3")
+                ),
                 _button("s3_upload", "Upload the CSV", _object("q3/deploys.csv")),
             ],
         },
-        _section(
-            "*And one that is refused.* `invoice.pdf` is no PDF: under that name lies a program. "
-            "What an object is, its content decides."
+        _refused(
+            "invoice",
+            "*And two that are refused.* `invoice.pdf` is no PDF: under that name lies a program. "
+            "What an object is, its content decides.",
+            _button("s3_upload", "Upload invoice.pdf", _object("q3/invoice.pdf")),
         ),
-        {
-            "type": "actions",
-            "block_id": "share-refused",
-            "elements": [_button("s3_upload", "Upload invoice.pdf", _object("q3/invoice.pdf"))],
-        },
+        _refused(
+            "eicar",
+            "`eicar.txt` holds the harmless text that every malware scanner takes for malware.",
+            _button("s3_upload", "Upload eicar.txt", _object("q3/eicar.txt")),
+        ),
         {
             "type": "context",
             "elements": [
@@ -129,10 +163,14 @@ def _sharing() -> list[Json]:
     ]
 
 
+def _refused(name: str, text: str, button: Json) -> Json:
+    return {**_section(text), "block_id": f"share-refused-{name}", "accessory": button}
+
+
 def _gallery(line: str) -> list[Json]:
     return [
         _section(
-            "*All charts as one gallery* come from a shell, as from a job that made them. "
+            "*All charts as one gallery* can come from a shell too, as from a job that made them. "
             f"Copy this into a terminal on this machine:\n```{_escaped(line)}```"
         ),
     ]

@@ -13,20 +13,21 @@ from typing import Any, Final
 
 import aiohttp
 
-from tidegate_dev import bucket, configuration, shell, view
+from tidegate_dev import agent, bucket, configuration, shell, view
 from tidegate_dev.bucket import Listing
-from tidegate_dev.cluster import Cluster, cluster_app
+from tidegate_dev.cluster import Cluster
 from tidegate_dev.configuration import Ports, Secrets
 from tidegate_dev.edge import Edge, EdgeConfig, Exchange, edge_app
 from tidegate_dev.events import EventHub
 from tidegate_dev.faults import Switchboard
-from tidegate_dev.gateway import Gateway
 from tidegate_dev.journey import Journey
 from tidegate_dev.journeys import Journeys
 from tidegate_dev.listener import Listener, PortInUseError, bind
 from tidegate_dev.masking import Masking
 from tidegate_dev.objects import AccessKey, S3FarEnd, S3Faults, Served
 from tidegate_dev.objects.seed import BUCKET
+from tidegate_dev.program import Program
+from tidegate_dev.scanner import ScannerFarEnd
 from tidegate_dev.server import BadRequestError, PageServer
 from tidegate_dev.sigv4_check import IssuedKeys
 from tidegate_dev.slack.deliveries import Delivery
@@ -36,11 +37,12 @@ from tidegate_dev.slack.files import File
 from tidegate_dev.slack.messages import Message
 from tidegate_dev.slack.state import Change
 from tidegate_dev.slack.web_api import ApiCall
-from tidegate_dev.welcome import HINT, post_welcome
+from tidegate_dev.welcome import CHARTS, HINT, post_welcome
 
 Json = dict[str, Any]
 
 GATEWAY_COMMAND: Final = (sys.executable, "-m", "tidegate", "serve")
+AGENT_COMMAND: Final = (sys.executable, "-m", "tidegate", "agent")
 SHOWN_DELIVERIES: Final = 50
 BROKEN_OFF_BYTES: Final = 400  # less than any object of the seed has
 # The gateway reads. A policy that lets it do more would be wrong in earnest as well.
@@ -63,7 +65,9 @@ class DevWorkspace:
         faults: tuple[str, ...],
         environment: Mapping[str, str],
         bucket_folder: Path | None = None,
+        clamd: str | None = None,
         gateway_command: tuple[str, ...] = GATEWAY_COMMAND,
+        agent_command: tuple[str, ...] = AGENT_COMMAND,
     ) -> None:
         self.ports = Ports(page=port)
         self.hub = EventHub()
@@ -78,27 +82,28 @@ class DevWorkspace:
             rule_words=configuration.admitted,
         )
         self.cluster = Cluster(
-            jwks=self._secrets.jwks(),
-            audience=configuration.AUDIENCE,
-            issuer=configuration.ISSUER,
-            on_change=self._cluster_changed,
+            on_change=self._cluster_changed, on_request=self.journeys.asked_of_cluster
         )
         self.edge = self._edge()
-        self.listing = Listing(on_change=self._listing_changed)
+        self.listing = Listing(on_change=self._listing_changed, clamd=clamd)
         self.s3_faults = S3Faults()
+        self._clamd = clamd
         self._switches = self._switchboard()
         self._me = self.slack.viewer = user
         self._first_faults = faults
         self._environment = environment
         self._gateway_command = gateway_command
+        self._agent_command = agent_command
         self._hint: str | None = HINT
         self._folder: Path | None = None
         self._bucket_folder = bucket_folder
         self._s3: S3FarEnd | None = None
+        self._scanner: ScannerFarEnd | None = None
         self._script: Path | None = None
         self._listeners: list[Listener] = []
-        self._gateway: Gateway | None = None
-        self._cluster_told = self._bucket_told = False
+        self._gateway: Program | None = None
+        self._agent: Program | None = None
+        self._bucket_told = False
 
     @property
     def gallery_line(self) -> str:
@@ -106,7 +111,7 @@ class DevWorkspace:
         if self._script is None:
             return ""
         return shell.gallery_line(
-            self._script, bucket=configuration.ALIAS, prefix="q3/charts/", channel="C0REPORTS"
+            self._script, bucket=configuration.ALIAS, prefix=CHARTS, channel="C0REPORTS"
         )
 
     @property
@@ -123,7 +128,7 @@ class DevWorkspace:
         )
         return edge_app(
             EdgeConfig(
-                integration_url=f"http://127.0.0.1:{self.ports.service}",
+                integration_url=f"http://127.0.0.1:{self.ports.agent}",
                 keys={aws.access_key: keys},
                 region=configuration.REGION,
                 on_exchange=self._exchanged,
@@ -132,14 +137,17 @@ class DevWorkspace:
 
     def _switchboard(self) -> Switchboard:
         slack = self.slack.faults
+        # A clamd of somebody else's is not ours to take down.
+        ours = {"scanner_down": self._scanner_down} if self._clamd is None else {}
         return Switchboard.over(
             {
-                "service_slow": lambda on: self.cluster.set_fault("slow", on),
-                "service_down": lambda on: self.cluster.set_fault("down", on),
+                **ours,
+                "service_slow": lambda on: self.edge.set_fault("integration_slow", on),
+                "service_down": self._agent_down,
                 "slack_429": lambda on: setattr(slack, "rate_limited", on),
                 "slack_hang": lambda on: setattr(slack, "hanging", on),
                 "edge_throttle": lambda on: self.edge.set_fault("throttle", on),
-                "rollout_fails": lambda on: self.cluster.set_fault("fail_rollout", on),
+                "rollout_fails": self.cluster.fail_rollouts,
                 "s3_breaks_off": lambda on: setattr(
                     self.s3_faults, "drop_after_bytes", BROKEN_OFF_BYTES if on else None
                 ),
@@ -148,6 +156,14 @@ class DevWorkspace:
             }
         )
 
+    def _scanner_down(self, on: bool) -> None:
+        if self._scanner is not None:
+            self._scanner.set_fault("down", on)
+
+    def _agent_down(self, on: bool) -> None:
+        if self._agent is not None:
+            self._agent.hold(on)
+
     # Starting and stopping
 
     async def start(self) -> None:
@@ -155,7 +171,7 @@ class DevWorkspace:
 
         Raises:
             PortInUseError: Another program has one of the ports.
-            GatewayFailedError: The gateway did not come up.
+            ProgramFailedError: The gateway or the agent did not come up.
             FolderRefusedError: The folder that was named cannot hold the bucket.
         """
         self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="tidegate-dev-"))
@@ -164,30 +180,32 @@ class DevWorkspace:
         sockets = self._take_ports()
         page = PageServer(self).app(self.slack.routes(), port=self.ports.page)
         main = Listener(page, sock=sockets[0])
-        self._listeners = [
-            main,
-            Listener(self.edge, sock=sockets[1]),
-            Listener(cluster_app(self.cluster), sock=sockets[2]),
-        ]
+        self._listeners = [main, Listener(self.edge, sock=sockets[1])]
         for listener in self._listeners:
             await listener.start()
-        await self._start_s3(buckets, sockets[3])
+        await self._start_s3(buckets, sockets[2])
+        token = await self.cluster.start(sockets[3], self._folder / "kubeconfig")
+        for sock in sockets[4:]:
+            self._scanner = ScannerFarEnd(sock=sock)
+            await self._scanner.start()
         self.slack.serve_at(main)
-        for fault in self._first_faults:
-            self._switches.switch(fault, on=True)
         gateway = self._made_gateway(self._folder)
+        in_cluster = self._made_agent(self._folder / "agent", token)
         post_welcome(self.slack, gallery_line=self.gallery_line)
         self.slack.workspace.listeners.append(self._workspace_changed)
-        await gateway.start()
+        await asyncio.gather(gateway.start(), in_cluster.start())
+        for fault in self._first_faults:
+            self._switches.switch(fault, on=True)
 
     def _take_ports(self) -> list[socket.socket]:
-        """Return sockets for our own ports, once the gateway's are known to be free too."""
+        """Return sockets for our own ports, once the programs' are known to be free too."""
         taken: list[socket.socket] = []
         try:
-            ours = (self.ports.page, self.ports.edge, self.ports.service, self.ports.objects)
-            for port in ours:
+            ours = (self.ports.page, self.ports.edge, self.ports.objects, self.ports.cluster)
+            scanner = (self.ports.scanner,) if self._clamd is None else ()
+            for port in (*ours, *scanner):
                 taken.append(bind(port))
-            for port in (self.ports.gateway, self.ports.admin):
+            for port in self.ports.of_programs():
                 bind(port).close()
         except PortInUseError:
             for sock in taken:
@@ -220,38 +238,58 @@ class DevWorkspace:
         found = await asyncio.to_thread(kept.objects)
         self.listing.begin(s3.store.root / BUCKET, found)
 
-    def _made_gateway(self, folder: Path) -> Gateway:
+    def _made_gateway(self, folder: Path) -> Program:
         """Return the gateway, not yet started, with everything it reads in *folder*."""
         config = configuration.write(
-            folder, ports=self.ports, made=self._secrets, api_url=self.slack.api_url
+            folder,
+            ports=self.ports,
+            made=self._secrets,
+            api_url=self.slack.api_url,
+            clamd=self._clamd,
         )
         environment = configuration.environment(folder, made=self._secrets, ours=self._environment)
         self._script = shell.write(folder, config=config, environment=environment)
-        self._gateway = Gateway(
+        self._gateway = Program(
+            name="the gateway",
             command=(*self._gateway_command, "--config", str(config)),
             folder=folder,
             environment=environment,
-            url=self.slack.gateway_url,
+            ready_url=f"{self.slack.gateway_url}/readyz",
             on_line=self.journeys.logged,
             on_change=self._gateway_changed,
         )
         return self._gateway
+
+    def _made_agent(self, folder: Path, token: str) -> Program:
+        """Return the agent, not yet started, with everything it reads in *folder*."""
+        config = agent.write(folder, ports=self.ports, jwks=self._secrets.jwks(), token=token)
+        self._agent = Program(
+            name="the agent",
+            command=(*self._agent_command, "--config", str(config)),
+            folder=folder,
+            environment=agent.environment(folder, self._environment),
+            ready_url=f"http://127.0.0.1:{self.ports.agent_metrics}/readyz",
+            on_line=self.journeys.agent_logged,
+            on_change=self._agent_changed,
+        )
+        return self._agent
 
     async def stop(self) -> None:
         """No process of ours runs, no port is taken, and the folder is gone."""
         self.hub.close()
         self.slack.faults.calm()
         self.s3_faults.calm()
-        self.cluster.faults.clear()
-        if self._gateway is not None:
-            await self._gateway.stop()
+        programs = (program for program in (self._gateway, self._agent) if program is not None)
+        await asyncio.gather(*(program.stop() for program in programs))
         await self.slack.close_deliveries()
         self.slack.files.close()
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
         if self._s3 is not None:
             await self._s3.stop()
+        if self._scanner is not None:
+            await self._scanner.stop()
         await self.edge.aclose()
-        self.cluster.close()
+        await self.cluster.stop()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
@@ -275,7 +313,8 @@ class DevWorkspace:
             "deliveries": [view.delivery(delivery) for delivery in recent],
             "journeys": [journey.as_json() for journey in self.journeys.latest()],
             "faults": self._switches.as_json(),
-            "gateway": self._gateway_json(),
+            "gateway": _program_json(self._gateway),
+            "agent": _program_json(self._agent),
             "cluster": view.cluster(self.cluster.state()),
             "bucket": self.listing.as_json(),
             "hint": self._hint,
@@ -433,19 +472,14 @@ class DevWorkspace:
         self.hub.tell("journey", {"journey": journey.as_json()})
 
     def _gateway_changed(self) -> None:
-        self.hub.tell("gateway", {"gateway": self._gateway_json()})
+        self.hub.tell("gateway", {"gateway": _program_json(self._gateway)})
 
-    def _gateway_json(self) -> Json:
-        if self._gateway is None:
-            return {"state": "starting", "pid": None, "restarts": 0}
-        return self._gateway.as_json()
+    def _agent_changed(self) -> None:
+        self.hub.tell("agent", {"agent": _program_json(self._agent)})
 
     def _cluster_changed(self) -> None:
-        """Tell once for all that changes in this turn of the loop."""
-        if self._cluster_told:
-            return
-        self._cluster_told = True
-        asyncio.get_running_loop().call_soon(self._tell_cluster)
+        if self.hub.is_heard:
+            self.hub.tell("cluster", {"cluster": view.cluster(self.cluster.state())})
 
     def _listing_changed(self) -> None:
         """Tell once for all that changes in this turn of the loop."""
@@ -458,9 +492,11 @@ class DevWorkspace:
         self._bucket_told = False
         self.hub.tell("bucket", {"bucket": self.listing.as_json()})
 
-    def _tell_cluster(self) -> None:
-        self._cluster_told = False
-        self.hub.tell("cluster", {"cluster": view.cluster(self.cluster.state())})
+
+def _program_json(program: Program | None) -> Json:
+    if program is None:
+        return {"state": "starting", "pid": None, "restarts": 0}
+    return program.as_json()
 
 
 def _word(request: Json, name: str) -> str:

@@ -196,6 +196,7 @@ def pod(name: str, phase: str = "Running", *, ready: bool = True, version: str =
 def cluster(*pods: Json) -> Json:
     workload = {
         "namespace": "staging",
+        "kind": "Deployment",
         "name": "web",
         "image": "registry.example/shop/web:2.4.1",
         "replicas": 3,
@@ -203,9 +204,14 @@ def cluster(*pods: Json) -> Json:
         "revision": 7,
         "state": "rolling out",
         "pods": list(pods),
+        "revisions": [
+            {"number": 7, "tag": "2.4.1", "at": NOW, "cause": "deploy by slack:T0TIDE:U0ADA"},
+            {"number": 6, "tag": "2.4.0", "at": NOW, "cause": ""},
+        ],
         "events": [{"at": NOW, "text": "Scaled up replica set web-7c to 1", "level": "info"}],
     }
-    return {"workloads": [workload]}
+    line = f"KUBECONFIG=/tmp/{'tidegate-dev-' * 5}/kubeconfig kubectl get pods -n staging"
+    return {"workloads": [workload], "kubectl": line, "operations": 2}
 
 
 def object_(key: str, kind: str, size: int, **more: Any) -> Json:
@@ -263,6 +269,7 @@ def first_state() -> Json:
             fault("slack_loses_upload", "Slack loses the upload", "Slack shows no file."),
         ],
         "gateway": {"state": "up", "pid": 4242, "restarts": 0},
+        "agent": {"state": "up", "pid": 4343, "restarts": 0},
         "cluster": cluster(pod("web-7c-x2v9p"), pod("web-7c-lm4kd"), pod("web-5f-9qwer")),
         "bucket": bucket(object_("q3/report.pdf", "application/pdf", 1338)),
         "hint": "Press Deploy. Then press it again, or be Guest.",

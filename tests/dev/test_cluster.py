@@ -1,499 +1,356 @@
-"""The cluster on a real listener: what it is told, what it does, and how often."""
+"""The cluster that the workspace shows: what runs there, who may do what, and what it tells."""
 
 import asyncio
-import base64
-import hashlib
-import itertools
 import json
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing_extensions import override
 
-from tidegate_dev.cluster import Cluster, cluster_app
-from tidegate_dev.listener import Listener
+from tests.dev.kubernetes.kubectl import binary
+from tidegate_agent.adapters.clock import SystemClock
+from tidegate_agent.adapters.kubernetes import KubernetesClient
+from tidegate_agent.app.agent import Agent
+from tidegate_agent.core import answer
+from tidegate_agent.core.answer import Answer
+from tidegate_agent.core.identity import Statement
+from tidegate_agent.entry import wiring
+from tidegate_agent.errors import KubernetesError, RefusedError
+from tidegate_agent.ports import Journal
+from tidegate_dev import agent, rights
+from tidegate_dev.cluster import DEADLINE_SECONDS, Cluster
+from tidegate_dev.configuration import Ports, Secrets
+from tidegate_dev.kubernetes.bootstrap import add
+from tidegate_dev.kubernetes.resources import (
+    CLUSTER_ROLES,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    PODS,
+    ROLES,
+)
+from tidegate_dev.kubernetes.seed import AGENT_NAMESPACE
+from tidegate_dev.listener import bind
 
-KEY = Ed25519PrivateKey.generate()
+MONTH_SECONDS = 30 * 86_400.0
+ADA = {"subject": "slack:T0TIDEGATE:U0ADA", "groups": ("S0DEPLOYERS",)}
+GRACE = {"subject": "slack:T0TIDEGATE:U0GRACE", "groups": ("S0DEPLOYERS", "S0SRE")}
 
 
-def encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+class Clock(SystemClock):
+    """The machine's time, and so much more."""
+
+    ahead = 0.0
+
+    @override
+    def now(self) -> float:
+        return super().now() + self.ahead
 
 
-JWKS = {
-    "keys": [
-        {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "kid": "k1",
-            "x": encoded(KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)),
-        }
-    ]
-}
+class Silent(Journal):
+    """Notes nothing."""
 
-
-@dataclass
-class Watch:
-    """A clock that moves when told."""
-
-    reading: float = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.reading
+    @override
+    def note(self, event: str, /, *, level: str = "info", **fields: object) -> None:
+        pass
 
 
 @dataclass
 class Stage:
-    """A cluster that listens, and a gateway's manners."""
+    """The cluster, and the agent as the workspace configures it."""
 
-    url: str
     cluster: Cluster
-    watch: Watch
-    client: aiohttp.ClientSession
-    numbers: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+    folder: Path
+    token: str = ""
+    changes: int = 0
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    clock: Clock = field(default_factory=Clock)
+    agent: Agent | None = None
+    runs: int = 0
 
-    async def tell(
-        self,
-        verb: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        run: str | None = None,
-        raw: bytes | None = None,
-        **claims: Any,
-    ) -> tuple[int, Any, str | None]:
-        run = run or f"run-{self.numbers()}"
-        content = {"run_id": run, "user_name": "ada", "params": params or {}}
-        body = json.dumps(content).encode() if raw is None else raw
-        return await self.send("POST", f"/api/v1/{verb}", body, run, claims)
+    async def ask(self, verb: str, who: dict[str, Any] = GRACE, **params: Any) -> Answer:
+        """Return what the agent answers, refusals included."""
+        assert self.agent is not None
+        self.runs += 1
+        run = f"run{self.runs}"
+        body = json.dumps({"run_id": run, "params": {"namespace": "staging", **params}}).encode()
+        statement = Statement(run=run, action="a", **who)
+        try:
+            taken = await self.agent.ask(verb, body, statement)
+            while taken.location is not None:
+                told = await self.agent.follow(run, statement)
+                if told.content["phase"] not in ("pending", "running"):
+                    return told
+                await asyncio.sleep(0.05)
+        except (RefusedError, KubernetesError) as error:
+            return answer.of_error(error)
+        return taken
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        run: str = "run-0",
-        claims: Mapping[str, Any] | None = None,
-    ) -> tuple[int, Any, str | None]:
-        now = int(self.watch())
-        statement = {
-            "iss": "tidegate",
-            "aud": "cluster",
-            "sub": "slack:T0:U0ADA",
-            "groups": [],
-            "run": run,
-            "action": "deploy-staging",
-            "jti": f"jti-{self.numbers()}",
-            "iat": now,
-            "exp": now + 60,
-            "method": method,
-            "path": path,
-            "body_sha256": hashlib.sha256(body).hexdigest(),
-            **(claims or {}),
-        }
-        header = b'{"alg":"EdDSA","kid":"k1"}'
-        signed = f"{encoded(header)}.{encoded(json.dumps(statement).encode())}"
-        headers = {
-            "Idempotency-Key": run,
-            "Tidegate-Identity": f"{signed}.{encoded(KEY.sign(signed.encode()))}",
-        }
-        async with self.client.request(
-            method, self.url + path, data=body or None, headers=headers
-        ) as response:
-            return response.status, await response.json(), response.headers.get("Location")
+    def image(self, namespace: str = "staging") -> str:
+        found = self.cluster.far_end.store.get(DEPLOYMENTS, namespace, "web")
+        assert found is not None
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
     def workload(self, name: str, namespace: str = "staging") -> dict[str, Any]:
-        [place] = [n for n in self.cluster.state()["namespaces"] if n["name"] == namespace]
-        [workload] = [w for w in place["workloads"] if w["name"] == name]
-        return dict(workload)
-
-
-@asynccontextmanager
-async def staged(**options: Any) -> AsyncIterator[Stage]:
-    watch = options.pop("now", Watch())
-    cluster = Cluster(jwks=JWKS, now=watch, **options)
-    async with Listener(cluster_app(cluster)) as listener, aiohttp.ClientSession() as client:
-        yield Stage(url=listener.url, cluster=cluster, watch=watch, client=client)
-    cluster.close()
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    async with staged() as ready:
-        yield ready
-
-
-WEB = {"namespace": "staging", "deployment": "web"}
-DEPLOY = {**WEB, "image": "web:2.4.1"}
-
-
-async def test_a_deploy_is_taken_at_once_and_rolls_out_pod_by_pod(stage: Stage) -> None:
-    old = {pod["name"] for pod in stage.workload("web")["pods"]}
-    status, answer, location = await stage.tell("deploy", DEPLOY, run="run-a")
-    assert (status, location) == (202, "/api/v1/deploy/operations/run-a")
-    assert answer["message"] == "Rolling out web 2.4.1 to staging."
-    assert location is not None
-    seen: list[tuple[str, int]] = []
-    told: dict[str, Any] = {}
-    for _ in range(4):
-        _, told, _ = await stage.send("GET", location)
-        seen.append((told["phase"], told["progress"]["done"]))
-        assert told["progress"]["total"] == 3
-        ready = sum(pod["ready"] for pod in stage.workload("web")["pods"])
-        assert ready >= 3, "a rolling update never serves with fewer pods"
-        stage.watch.reading += 1
-    assert seen == [("running", 0), ("running", 1), ("running", 2), ("succeeded", 3)]
-    assert told["message"] == "web 2.4.1 is running in staging: 3 of 3 pods."
-    assert [event["level"] for event in told["events"]] == ["info"] * len(told["events"])
-    web = stage.workload("web")
-    assert (web["tag"], web["ready"], web["revision"], web["status"]) == ("2.4.1", 3, 2, "healthy")
-    assert old.isdisjoint(pod["name"] for pod in web["pods"])
-    assert stage.workload("web", "production")["tag"] == "2.4.0"
-
-
-async def test_a_page_is_told_of_each_step_without_asking() -> None:
-    moved = asyncio.Event()
-    async with staged(rollout_seconds=0.2, now=time.time, on_change=moved.set) as stage:
-        await stage.tell("deploy", DEPLOY)
-        seen = set()
-        async with asyncio.timeout(10):
-            while stage.cluster.state()["operations"][-1]["phase"] != "succeeded":
-                await moved.wait()
-                moved.clear()
-                seen.add(stage.cluster.state()["operations"][-1]["progress"]["done"])
-        assert 3 in seen
-        assert stage.cluster._timer is None, "nothing is left to wait for"
-
-
-async def test_a_closed_cluster_leaves_no_timer(stage: Stage) -> None:
-    await stage.tell("deploy", DEPLOY)
-    timer = stage.cluster._timer
-    assert timer is not None
-    stage.cluster.close()
-    assert timer.cancelled()
-
-
-@pytest.mark.parametrize(
-    ("image", "tag"),
-    [
-        ("web:2.5.0", "2.5.0"),
-        ("2.5.0", "2.5.0"),
-        ("registry.example.com/team/web:2.5.0", "2.5.0"),
-        ("registry.example.com:5000/web@sha256:" + "a" * 64, "sha256:aaaaaaaaaaaa"),
-        ("web", "latest"),
-    ],
-)
-async def test_an_image_may_be_named_in_short(stage: Stage, image: str, tag: str) -> None:
-    assert (await stage.tell("deploy", {**WEB, "image": image}))[0] == 202
-    assert stage.workload("web")["tag"] == tag
-
-
-async def test_scaling_up_and_down_adds_and_removes_pods(stage: Stage) -> None:
-    status, answer, location = await stage.tell("scale", {**WEB, "replicas": 5})
-    assert (status, answer["message"]) == (202, "Scaling web in staging from 3 to 5.")
-    assert stage.workload("web")["ready"] == 3
-    stage.watch.reading += 3
-    web = stage.workload("web")
-    assert (web["ready"], web["replicas"], web["status"]) == (5, 5, "healthy")
-    assert location is not None
-    assert (await stage.send("GET", location))[1]["progress"] == {"done": 2, "total": 2}
-    await stage.tell("scale", {**WEB, "replicas": "0"})
-    stage.watch.reading += 6
-    web = stage.workload("web")
-    assert (web["pods"], web["status"]) == ([], "scaled to zero")
-
-
-async def test_scaling_to_what_is_there_is_done_at_once(stage: Stage) -> None:
-    _, _, location = await stage.tell("scale", {**WEB, "replicas": 3})
-    assert location is not None
-    assert (await stage.send("GET", location))[1]["phase"] == "succeeded"
-
-
-async def test_a_restart_replaces_the_pods_and_keeps_the_image(stage: Stage) -> None:
-    old = {pod["name"] for pod in stage.workload("api")["pods"]}
-    await stage.tell("restart", {"deployment": "api"})
-    stage.watch.reading += 3
-    api = stage.workload("api")
-    assert (api["tag"], api["ready"], api["revision"]) == ("1.18.2", 3, 2)
-    assert old.isdisjoint(pod["name"] for pod in api["pods"])
-
-
-async def test_a_rollback_goes_to_the_revision_before_or_the_one_named(stage: Stage) -> None:
-    status, answer, _ = await stage.tell("rollback", WEB)
-    assert (status, answer["message"]) == (409, "web in staging has no earlier revision.")
-    for version in ("2.4.1", "2.4.2"):
-        await stage.tell("deploy", {**WEB, "image": f"web:{version}"})
-        stage.watch.reading += 3
-    _, answer, _ = await stage.tell("rollback", WEB)
-    assert answer["message"] == "Rolling web in staging back to 2.4.1 (revision 2)."
-    stage.watch.reading += 3
-    assert (stage.workload("web")["tag"], stage.workload("web")["revision"]) == ("2.4.1", 4)
-    await stage.tell("rollback", {**WEB, "revision": 1})
-    stage.watch.reading += 3
-    assert stage.workload("web")["tag"] == "2.4.0"
-    assert (await stage.tell("rollback", {**WEB, "revision": 99}))[0] == 409
-
-
-async def test_status_tells_one_deployment_or_the_whole_namespace(stage: Stage) -> None:
-    status, answer, location = await stage.tell("status", WEB)
-    assert (status, location) == (200, None)
-    assert answer == {
-        "message": "web 2.4.0 in staging: 3 of 3 ready, revision 1 (installed)",
-        "status": "healthy",
-    }
-    await stage.tell("deploy", DEPLOY)
-    _, answer, _ = await stage.tell("status", {"namespace": "staging", "deployment": None})
-    assert answer["status"] == "updating"
-    assert len(answer["message"].splitlines()) == 3
-    assert "deploy by slack:T0:U0ADA" in answer["message"]
-
-
-async def test_logs_are_as_many_lines_as_asked_for(stage: Stage) -> None:
-    status, answer, _ = await stage.tell("logs", {**WEB, "tail": 4})
-    assert status == 200
-    assert len(answer["message"].splitlines()) == 4
-    _, answer, _ = await stage.tell("logs", {**WEB, "tail": 100_000})
-    assert len(answer["message"]) <= 3000
-    assert (await stage.tell("logs", {**WEB, "tail": 0}))[0] == 400
-
-
-async def test_a_crashing_version_fails_and_the_old_one_goes_on_serving(stage: Stage) -> None:
-    stage.cluster.set_fault("fail_rollout", True)
-    _, _, location = await stage.tell("deploy", DEPLOY)
-    stage.watch.reading += 3
-    assert location is not None
-    _, told, _ = await stage.send("GET", location)
-    assert told["phase"] == "failed"
-    assert "The previous version still serves with 3 pods." in told["message"]
-    assert told["events"][-1]["level"] == "error"
-    web = stage.workload("web")
-    assert (web["ready"], web["status"]) == (3, "degraded")
-    assert [pod["phase"] for pod in web["pods"]].count("CrashLoopBackOff") == 1
-    assert "panic" in (await stage.tell("logs", {**WEB, "tail": 30}))[1]["message"]
-    stage.cluster.set_fault("fail_rollout", False)
-    await stage.tell("rollback", WEB)
-    stage.watch.reading += 1
-    phases = [pod["phase"] for pod in stage.workload("web")["pods"]]
-    assert "CrashLoopBackOff" not in phases, "what does not serve is replaced first"
-    stage.watch.reading += 2
-    web = stage.workload("web")
-    assert (web["tag"], web["ready"], len(web["pods"]), web["status"]) == ("2.4.0", 3, 3, "healthy")
-
-
-async def test_a_newer_change_takes_over(stage: Stage) -> None:
-    _, _, first = await stage.tell("deploy", DEPLOY)
-    stage.watch.reading += 1.7
-    await stage.tell("deploy", {**WEB, "image": "web:2.4.2"})
-    stage.watch.reading += 3
-    assert first is not None
-    _, told, _ = await stage.send("GET", first)
-    assert (told["phase"], told["message"]) == ("cancelled", "A newer change took over.")
-    web = stage.workload("web")
-    assert (web["tag"], len(web["pods"]), web["status"]) == ("2.4.2", 3, "healthy")
-    assert {pod["tag"] for pod in web["pods"]} == {"2.4.2"}
-
-
-async def test_an_operation_can_be_stopped_between_two_pods(stage: Stage) -> None:
-    _, _, location = await stage.tell("deploy", DEPLOY)
-    stage.watch.reading += 1.1
-    status, told, _ = await stage.send("POST", f"{location}/cancel")
-    assert (status, told["phase"]) == (200, "cancelled")
-    assert told["message"] == "Stopped after 1 of 3."
-    stage.watch.reading += 10
-    tags = [pod["tag"] for pod in stage.workload("web")["pods"]]
-    assert tags.count("2.4.1") >= 1
-    assert "2.4.0" in tags
-    assert (await stage.send("POST", f"{location}/cancel"))[1]["message"] == told["message"]
-
-
-# --- one run, one effect ---------------------------------------------------------
-
-
-async def test_the_same_run_sent_again_has_one_effect_and_one_answer(stage: Stage) -> None:
-    answers = [await stage.tell("deploy", DEPLOY, run="run-a") for _ in range(3)]
-    assert answers[0] == answers[1] == answers[2]
-    assert stage.cluster.effects == {"run-a": 1}
-    assert stage.workload("web")["revision"] == 2
-
-
-async def test_the_same_run_sent_at_the_same_time_has_one_effect() -> None:
-    async with staged(slow_seconds=0.1) as stage:
-        stage.cluster.set_fault("slow", True)
-        await asyncio.gather(*(stage.tell("deploy", DEPLOY, run="run-a") for _ in range(10)))
-        assert stage.cluster.effects == {"run-a": 1}
-
-
-async def test_two_runs_have_two_effects(stage: Stage) -> None:
-    await stage.tell("deploy", DEPLOY)
-    await stage.tell("deploy", DEPLOY)
-    assert stage.cluster.state()["effects"] == {"distinct": 2, "performed": 2}
-
-
-async def test_a_run_sent_again_with_another_body_is_a_conflict(stage: Stage) -> None:
-    await stage.tell("deploy", DEPLOY, run="run-a")
-    status, answer, _ = await stage.tell("deploy", {**DEPLOY, "image": "web:9"}, run="run-a")
-    assert status == 409
-    assert "used for another request" in answer["message"]
-    assert (await stage.tell("restart", DEPLOY, run="run-a"))[0] == 409
-    assert stage.cluster.effects == {"run-a": 1}
-
-
-async def test_a_refused_run_has_no_effect_and_the_same_refusal_again(stage: Stage) -> None:
-    wrong = {**DEPLOY, "deployment": "nothing"}
-    first = await stage.tell("deploy", wrong, run="run-a")
-    assert first[0] == 404
-    assert await stage.tell("deploy", wrong, run="run-a") == first
-    assert stage.cluster.effects == {}
-
-
-async def test_what_became_of_a_run_is_found_under_its_id(stage: Stage) -> None:
-    assert (await stage.send("GET", "/api/v1/deploy/operations/run-a"))[0] == 404
-    await stage.tell("deploy", DEPLOY, run="run-a")
-    assert (await stage.send("GET", "/api/v1/deploy/operations/run-a"))[0] == 200
-    assert (await stage.send("GET", "/api/v1/scale/operations/run-a"))[0] == 404
-
-
-async def test_a_key_that_does_not_fit_a_path_gets_a_place_of_its_own(stage: Stage) -> None:
-    _, _, location = await stage.tell("deploy", DEPLOY, run="run a/../b")
-    assert location is not None
-    assert "run" not in location.rpartition("/")[2]
-    assert (await stage.send("GET", location))[0] == 200
-
-
-# --- who asked ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("claims", "told"),
-    [
-        ({"aud": "another"}, "aud"),
-        ({"iss": "mallory"}, "iss"),
-        ({"exp": 1}, "may live"),
-        ({"method": "GET"}, "method"),
-        ({"path": "/api/v1/status"}, "path"),
-        ({"body_sha256": "0" * 64}, "another body"),
-    ],
-)
-async def test_a_statement_that_does_not_hold_is_unauthorised(
-    stage: Stage, claims: dict[str, Any], told: str
-) -> None:
-    status, answer, _ = await stage.tell("deploy", DEPLOY, **claims)
-    assert status == 401
-    assert told in answer["message"]
-    assert stage.cluster.effects == {}
-
-
-async def test_a_statement_for_another_run_is_unauthorised(stage: Stage) -> None:
-    body = json.dumps({"params": DEPLOY}).encode()
-    status, answer, _ = await stage.send("POST", "/api/v1/deploy", body, "run-a", {"run": "run-b"})
-    assert status == 401
-    assert "Idempotency-Key is not the run" in answer["message"]
-    assert stage.cluster.effects == {}
-
-
-async def test_a_statement_used_twice_is_unauthorised(stage: Stage) -> None:
-    assert (await stage.tell("status", WEB, jti="same"))[0] == 200
-    status, answer, _ = await stage.tell("status", WEB, jti="same")
-    assert (status, answer["message"]) == (401, "The statement has been used before.")
-
-
-async def test_nobody_may_look_or_stop_without_saying_who_they_are(stage: Stage) -> None:
-    _, _, location = await stage.tell("deploy", DEPLOY)
-    for method, path in (
-        ("GET", location),
-        ("POST", f"{location}/cancel"),
-        ("POST", "/api/v1/status"),
-    ):
-        async with stage.client.request(method, f"{stage.url}{path}") as response:
-            assert response.status == 401
-            assert "missing" in (await response.json())["message"]
-
-
-async def test_a_cluster_may_be_told_not_to_ask_who() -> None:
-    async with staged(require_identity=False) as stage:
-        body = {"user_name": "ada", "params": DEPLOY}
-        headers = {"Idempotency-Key": "run-a"}
-        url = f"{stage.url}/api/v1/deploy"
-        async with stage.client.post(url, json=body, headers=headers) as response:
-            assert response.status == 202
-        async with stage.client.post(url, json=body) as response:
-            assert response.status == 400
-            assert "Idempotency-Key is missing" in (await response.json())["message"]
-        assert stage.workload("web")["revisions"][0]["cause"] == "deploy by ada"
-
-
-# --- faults and bad input ---------------------------------------------------------------
-
-
-async def test_a_slow_cluster_takes_its_time() -> None:
-    async with staged(slow_seconds=0.3) as stage:
-        stage.cluster.set_fault("slow", True)
-        begin = time.monotonic()
-        assert (await stage.tell("status", WEB))[0] == 200
-        assert time.monotonic() - begin >= 0.3
-
-
-async def test_a_cluster_that_is_down_does_nothing(stage: Stage) -> None:
-    stage.cluster.set_fault("down", True)
-    assert (await stage.tell("deploy", DEPLOY, run="run-a"))[0] == 503
-    assert stage.cluster.effects == {}
-    stage.cluster.set_fault("down", False)
-    assert (await stage.tell("deploy", DEPLOY, run="run-a"))[0] == 202
-
-
-async def test_an_unknown_fault_is_refused(stage: Stage) -> None:
-    with pytest.raises(ValueError, match="no fault is called 'earthquake'"):
-        stage.cluster.set_fault("earthquake", True)
-
-
-@pytest.mark.parametrize(
-    ("verb", "params", "status", "told"),
-    [
-        ("deploy", WEB, 400, "which image"),
-        ("deploy", {**WEB, "image": "a b"}, 400, "which image"),
-        ("deploy", {**WEB, "image": 7}, 400, "which image"),
-        ("deploy", {"image": "web:1"}, 400, "which deployment"),
-        ("deploy", {**DEPLOY, "namespace": "kube-system"}, 404, "no such namespace"),
-        ("deploy", {**DEPLOY, "namespace": ["staging"]}, 404, "no such namespace"),
-        ("deploy", {**DEPLOY, "deployment": "db"}, 404, "There are web, api, worker."),
-        ("scale", WEB, 400, "how many replicas"),
-        ("scale", {**WEB, "replicas": 21}, 400, "how many replicas"),
-        ("scale", {**WEB, "replicas": -1}, 400, "how many replicas"),
-        ("scale", {**WEB, "replicas": True}, 400, "how many replicas"),
-        ("scale", {**WEB, "replicas": "٣"}, 400, "how many replicas"),
-        ("explode", WEB, 404, "does not know how"),
-    ],
-)
-async def test_what_cannot_be_done_is_refused_in_plain_words(
-    stage: Stage, verb: str, params: dict[str, Any], status: int, told: str
-) -> None:
-    answered, answer, _ = await stage.tell(verb, params)
-    assert answered == status
-    assert told in answer["message"]
-    assert stage.cluster.effects == {}
-
-
-@pytest.mark.parametrize("raw", [b"", b"[]", b"\xff", b"{", b'{"params": []}', b"[" * 100_000])
-async def test_a_body_that_is_no_request_is_refused(stage: Stage, raw: bytes) -> None:
-    assert (await stage.tell("deploy", raw=raw))[0] == 400
-
-
-async def test_a_body_over_the_limit_is_refused(stage: Stage) -> None:
-    assert (await stage.tell("deploy", raw=b" " * (256 * 1024 + 1)))[0] == 413
-
-
-async def test_anything_else_is_not_here(stage: Stage) -> None:
-    async with stage.client.get(f"{stage.url}/etc/passwd") as response:
-        assert (response.status, await response.json()) == (
-            404,
-            {"message": "There is nothing here.", "status": "refused"},
+        """Return a workload as the page is told."""
+        return next(
+            workload
+            for place in self.cluster.state()["namespaces"]
+            for workload in place["workloads"]
+            if (place["name"], workload["name"]) == (namespace, name)
         )
 
 
-async def test_params_may_stand_at_the_top_of_a_body_of_its_own_shape(stage: Stage) -> None:
-    assert (await stage.tell("deploy", raw=json.dumps(DEPLOY).encode()))[0] == 202
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage: Stage
+
+    def changed() -> None:
+        stage.changes += 1
+
+    cluster = Cluster(
+        on_change=changed, on_request=lambda run, entry: stage.requests.append((run, entry))
+    )
+    stage = Stage(cluster, tmp_path)
+    sock = bind()
+    page = sock.getsockname()[1] - 4
+    stage.token = await cluster.start(sock, tmp_path / "kubeconfig")
+    config = agent.write(
+        tmp_path / "agent",
+        ports=Ports(page=page),
+        jwks=Secrets(bot_token="t", signing_secret="s").jwks(),
+        token=stage.token,
+    )
+    configuration = wiring.load(config, {})
+    assert wiring.problems(configuration) == []
+    client = KubernetesClient(wiring.credentials(configuration), sleep=stage.clock.sleep)
+    stage.agent = Agent(
+        kubernetes=client, clock=stage.clock, journal=Silent(), rules=configuration.settings.rules
+    )
+    yield stage
+    await client.close()
+    await cluster.stop()
+
+
+async def until(condition: Callable[[], bool], *, within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - controllers change it
+            await asyncio.sleep(0.02)
+
+
+async def test_everything_runs_from_the_first_moment(stage: Stage) -> None:
+    state = stage.cluster.state()
+    assert [namespace["name"] for namespace in state["namespaces"]] == [
+        "staging",
+        "production",
+        "kube-system",
+    ]
+    workloads = [one for namespace in state["namespaces"] for one in namespace["workloads"]]
+    assert {one["kind"] for one in workloads} == {"DaemonSet", "Deployment", "StatefulSet"}
+    assert {one["status"] for one in workloads} == {"healthy"}
+    assert state["effects"] == {"distinct": 0, "performed": 0}
+    assert state["operations"] == 0
+
+
+async def test_before_it_is_started_there_is_nothing_to_see() -> None:
+    cluster = Cluster(on_change=lambda: None, on_request=lambda _run, _entry: None)
+    state = cluster.state()
+    assert (state["namespaces"], state["kubectl"], state["operations"]) == ([], "", 0)
+    with pytest.raises(RuntimeError, match="not been started"):
+        assert cluster.far_end
+    await cluster.stop()
+
+
+async def test_a_deploy_is_told_as_it_happens_and_counted_once(stage: Stage) -> None:
+    done = await stage.ask("deploy", ADA, deployment="web", image="web:2.4.1")
+    assert done.content["phase"] == "succeeded"
+    assert stage.image() == "registry.example.com/web:2.4.1"
+    assert stage.workload("web")["tag"] == "2.4.1"
+    assert stage.cluster.state()["effects"] == {"distinct": 1, "performed": 1}
+    assert stage.cluster.state()["operations"] == 1
+    assert {run for run, _ in stage.requests} == {"run1"}
+    (patch,) = (entry for _, entry in stage.requests if entry["verb"] == "patch")
+    assert (patch["resource"], patch["name"], patch["code"]) == ("deployments", "web", 200)
+    assert patch["acting_as"]["username"] == "tidegate"
+    assert "tidegate:deployer" in patch["acting_as"]["groups"]
+    assert patch["acting_as"]["extra"]["tidegate.dev/person"] == [ADA["subject"]]
+    # Many changes, told together.
+    assert 5 <= stage.changes <= 60
+
+
+async def test_what_a_role_may_not_do_is_refused_and_the_right_is_named(stage: Stage) -> None:
+    production: dict[str, Any] = {"namespace": "production", "deployment": "web"}
+    changes: list[tuple[str, dict[str, Any], str]] = [
+        ("scale", {"replicas": 5}, "patch deployments.apps/scale in production"),
+        ("deploy", {"image": "web:2.4.1"}, "patch deployments.apps in production"),
+        ("restart", {}, "patch deployments.apps in production"),
+    ]
+    for verb, params, right in changes:
+        refused = await stage.ask(verb, ADA, **production, **params)
+        assert (refused.status, right in refused.content["message"]) == (403, True), verb
+    assert (await stage.ask("status", ADA, **production)).status == 200
+    assert (await stage.ask("logs", ADA, **production)).status == 200
+    assert stage.image("production") == "registry.example.com/web:2.4.0"
+    assert stage.cluster.state()["effects"]["performed"] == 0
+    done = await stage.ask("scale", GRACE, **production, replicas=5)
+    assert done.content["phase"] == "succeeded"
+
+
+async def test_who_has_no_role_is_refused_by_the_agent(stage: Stage) -> None:
+    stranger = {"subject": "slack:T0TIDEGATE:U0GUEST", "groups": ()}
+    refused = await stage.ask("status", stranger)
+    assert refused.status == 403
+    assert "no role" in refused.content["message"]
+    assert stage.requests == []
+
+
+async def test_the_rights_are_those_that_the_agent_uses_and_no_others(stage: Stage) -> None:
+    store = stage.cluster.far_end.store
+    shipper = store.get(DAEMON_SETS, "kube-system", "log-shipper")
+    assert shipper is not None
+    add(store, DAEMON_SETS, "shipper", "staging", spec=shipper["spec"])
+    await stage.ask("status")
+    verbs: dict[str, dict[str, Any]] = {
+        **{verb: {} for verb in ("status", "logs", "restart", "rollback")},
+        "scale": {"replicas": 1},
+    }
+    workloads: list[dict[str, Any]] = [
+        {"deployment": "web"},
+        {"statefulset": "orders-db"},
+        {"daemonset": "shipper"},
+    ]
+    for workload in workloads:
+        for verb, params in verbs.items():
+            taken = await stage.ask(verb, **workload, **params)
+            if verb != "scale" or "daemonset" not in workload:
+                assert taken.status == 200, (verb, workload, taken.content)
+    assert stage.agent is not None
+    await stage.agent.recover()
+    stage.clock.ahead = MONTH_SECONDS
+    assert await stage.agent.prune() > 0
+    audit = [entry.to_dict() for entry in stage.cluster.far_end.audit]
+    assert not [entry for entry in audit if entry["code"] == 403]
+    theirs = {used(entry) for entry in audit if entry["acting_as"] and entry["namespace"]}
+    assert theirs == granted(stage, "staging")
+    own = {used(entry) for entry in audit if not entry["acting_as"] and entry["namespace"]}
+    assert own == granted(stage, AGENT_NAMESPACE)
+
+
+def used(entry: dict[str, Any]) -> tuple[str, str, str]:
+    sub = f"/{entry['subresource']}" if entry["subresource"] else ""
+    return entry["verb"], entry["group"], entry["resource"] + sub
+
+
+def granted(stage: Stage, namespace: str) -> set[tuple[str, str, str]]:
+    return {
+        (verb, group, resource)
+        for role in stage.cluster.far_end.store.list(ROLES, namespace)[0]
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+async def test_the_agent_takes_on_its_roles_and_nobody_else(stage: Stage) -> None:
+    role = stage.cluster.far_end.store.get(CLUSTER_ROLES, "", "tidegate-impersonate")
+    assert role is not None
+    named = {rule["resources"][0]: rule.get("resourceNames") for rule in role["rules"][:2]}
+    assert named == {"users": ["tidegate"], "groups": ["tidegate:deployer", "tidegate:sre"]}
+    for question, expected in (
+        (("list", "pods", "-n", "staging"), "no"),
+        (("get", "secrets", "-n", "tidegate"), "no"),
+        (("impersonate", "users/tidegate"), "yes"),
+        (("impersonate", "users/kubernetes-admin"), "no"),
+        (("impersonate", "groups/system:masters"), "no"),
+        (("create", "configmaps", "-n", "tidegate"), "yes"),
+    ):
+        said = await kubectl(stage, "auth", "can-i", *question, "--as", AGENT)
+        assert said.split()[-1] == expected, question
+
+
+AGENT = f"system:serviceaccount:{AGENT_NAMESPACE}:{rights.AGENT}"
+
+
+async def kubectl(stage: Stage, *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        binary(),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={
+            "KUBECONFIG": str(stage.folder / "kubeconfig"),
+            "HOME": str(stage.folder),
+            "PATH": os.environ["PATH"],
+        },
+    )
+    said, _ = await process.communicate()
+    return said.decode()
+
+
+async def test_the_line_for_a_shell_shows_the_pods(stage: Stage) -> None:
+    line = stage.cluster.kubectl_line
+    assert stat.S_IMODE((stage.folder / "kubeconfig").stat().st_mode) == 0o600
+    process = await asyncio.create_subprocess_shell(
+        line,
+        stdout=asyncio.subprocess.PIPE,
+        env={"HOME": str(stage.folder), "PATH": f"{Path(binary()).parent}:{os.environ['PATH']}"},
+    )
+    said, _ = await process.communicate()
+    pods, _ = stage.cluster.far_end.store.list(PODS, "staging")
+    rows = [row.split() for row in said.decode().splitlines()[1:]]
+    assert {row[0] for row in rows} == {pod["metadata"]["name"] for pod in pods}
+    assert {tuple(row[1:3]) for row in rows} == {("1/1", "Running")}
+
+
+def phases(stage: Stage) -> set[str]:
+    return {pod["phase"] for pod in stage.workload("web")["pods"]}
+
+
+async def test_who_shows_no_token_gets_no_word(stage: Stage) -> None:
+    async with aiohttp.ClientSession() as session:
+        for path in ("/version", "/api/v1/namespaces/staging/pods"):
+            async with session.get(f"{stage.cluster.far_end.url}{path}") as response:
+                assert response.status == 401
+
+
+async def test_containers_can_be_made_to_crash(stage: Stage) -> None:
+    stage.cluster.fail_rollouts(True)
+    store = stage.cluster.far_end.store
+    web = store.get(DEPLOYMENTS, "staging", "web")
+    assert web is not None
+    web["spec"]["template"]["metadata"]["annotations"] = {"again": "yes"}
+    store.update(DEPLOYMENTS, web)
+    await until(lambda: "CrashLoopBackOff" in phases(stage))
+    assert stage.workload("web")["status"] == "degraded"
+    stage.cluster.fail_rollouts(False)
+    await until(lambda: stage.workload("web")["status"] == "healthy")
+
+
+async def test_a_rollout_that_gets_nowhere_is_told_soon(stage: Stage) -> None:
+    found = stage.cluster.far_end.store.list(DEPLOYMENTS)[0]
+    assert {one["spec"]["progressDeadlineSeconds"] for one in found} == {DEADLINE_SECONDS}
+    assert 10 <= DEADLINE_SECONDS <= 20
+
+
+async def test_the_files_of_the_agent_are_its_own(stage: Stage) -> None:
+    folder = stage.folder / "agent"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {file.name for file in folder.iterdir()} == {"agent.yaml", "jwks.json", "kubeconfig"}
+    for file in folder.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stage.token not in (folder / "agent.yaml").read_text()
+    assert '"d"' not in (folder / "jwks.json").read_text()
+
+
+def test_the_agent_s_environment_names_no_cluster_of_the_machine(tmp_path: Path) -> None:
+    ours = {"PATH": "/bin", "KUBECONFIG": "/home/ada/k", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    environment = agent.environment(tmp_path, ours)
+    assert environment["PATH"] == "/bin"
+    assert environment["HOME"] == str(tmp_path)
+    assert not {"KUBECONFIG", "KUBERNETES_SERVICE_HOST"} & set(environment)

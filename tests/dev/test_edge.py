@@ -18,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from tidegate.core.sigv4 import Credentials, Signer, wire_url
-from tidegate_dev.cluster import Cluster, cluster_app
 from tidegate_dev.edge import Edge, EdgeConfig, Exchange, Permission, edge_app
 from tidegate_dev.listener import Listener, bind
 from tidegate_dev.sigv4_check import IssuedKeys
@@ -192,20 +191,33 @@ async def test_what_the_service_answers_goes_back_unchanged(stage: Stage, status
     assert (await stage.send(*stage.ours()))[:2] == (status, {"message": "taken"})
 
 
-async def test_work_begun_through_the_edge_is_followed_through_the_edge() -> None:
-    cluster = Cluster(require_identity=False, rollout_seconds=0)
-    async with (
-        Listener(cluster_app(cluster)) as private,
-        staged(integration_url=private.url) as stage,
-    ):
-        body = b'{"params":{"namespace":"staging","deployment":"web","image":"web:2.4.1"}}'
-        request = stage.ours(body=body, headers={"Idempotency-Key": "run-1"})
-        status, _, headers = await stage.send(*request)
-        assert (status, headers["Location"]) == (202, "/api/v1/deploy/operations/run-1")
-        request = stage.ours(headers["Location"], method="GET", body=b"")
-        status, told, _ = await stage.send(*request)
-        assert (status, told["phase"]) == (200, "succeeded")
-    cluster.close()
+async def test_work_begun_through_the_edge_is_followed_through_the_edge(stage: Stage) -> None:
+    status, _, headers = await stage.send(*stage.ours(headers={"Idempotency-Key": "run-1"}))
+    assert (status, headers["Location"]) == (202, "/api/v1/deploy/operations/1")
+    stage.service.status, stage.service.body = 200, b'{"phase":"succeeded"}'
+    request = stage.ours(headers["Location"], method="GET", body=b"")
+    assert (await stage.send(*request))[:2] == (200, {"phase": "succeeded"})
+    assert [exchange.answer for exchange in stage.seen] == [
+        {"message": "taken"},
+        {"phase": "succeeded"},
+    ]
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"no JSON", b'"' + b"x" * 70_000 + b'"', b"[" * 50_000])
+async def test_only_an_answer_that_is_an_object_is_kept(stage: Stage, body: bytes) -> None:
+    stage.service.body = body
+    method, url, headers, sent = stage.ours()
+    async with stage.client.request(method, url, headers=headers, data=sent) as response:
+        assert await response.read() == body
+    assert [exchange.answer for exchange in stage.seen] == [None]
+
+
+async def test_the_way_to_the_service_can_be_slow() -> None:
+    async with staged(slow_seconds=0.2) as stage:
+        stage.edge.set_fault("integration_slow", True)
+        begin = time.monotonic()
+        assert (await stage.send(*stage.ours()))[0] == 202
+        assert time.monotonic() - begin >= 0.2
 
 
 async def test_a_redirect_is_not_followed(stage: Stage) -> None:

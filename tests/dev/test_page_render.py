@@ -871,6 +871,34 @@ def test_the_cluster_drawer_shows_pods_as_they_change(page: Page, workspace: Wor
     expect(web).to_be_visible()
 
 
+def test_the_cluster_drawer_tells_the_past_of_a_workload_and_how_to_look_from_a_shell(
+    page: Page, workspace: Workspace
+) -> None:
+    visit(page, workspace)
+    page.get_by_role("button", name="Cluster").click()
+    drawer = page.get_by_role("region", name="Cluster")
+    expect(drawer).to_contain_text("kubectl get pods -n staging")
+    expect(drawer.get_by_role("button", name="Copy")).to_be_visible()
+    expect(drawer).to_contain_text("a record of 2 operations")
+    web = page.get_by_role("region", name="staging/web")
+    expect(web).to_contain_text("Deployment")
+    expect(web.get_by_role("list", name="Revisions")).to_have_count(0)
+    web.locator("summary").click()
+    revisions = web.get_by_role("list", name="Revisions").get_by_role("listitem")
+    expect(revisions).to_contain_text(["deploy by slack:T0TIDE:U0ADA", "2.4.0"])
+    expect(web.get_by_role("list", name="Events")).to_contain_text("Scaled up replica set")
+    assert page.evaluate(OVERFLOWS) == []
+
+
+def test_the_cluster_drawer_shows_how_the_agent_is(page: Page, workspace: Workspace) -> None:
+    visit(page, workspace)
+    page.get_by_role("button", name="Cluster").click()
+    light = page.get_by_role("region", name="Cluster").get_by_role("status")
+    expect(light).to_have_text("agent is up")
+    workspace.emit("agent", agent={"state": "down", "pid": None, "restarts": 0})
+    expect(light).to_have_text("agent is down")
+
+
 def test_the_hint_goes_with_the_first_click(page: Page, workspace: Workspace) -> None:
     visit(page, workspace)
     hint = page.get_by_text("Press Deploy. Then press it again, or be Guest.")
@@ -1023,6 +1051,7 @@ def busy_state() -> Json:
     state["journeys"] = [failed, scene.journey("J2"), scene.journey("J3", "unknown")]
     state["faults"][0]["on"] = True
     state["gateway"] = {"state": "restarting", "pid": None, "restarts": 3}
+    state["agent"] = {"state": "down", "pid": None, "restarts": 3}
     state["cluster"] = scene.cluster(
         scene.pod("web-7c-x2v9p"),
         scene.pod("web-7c-lm4kd", "Pending", ready=False),

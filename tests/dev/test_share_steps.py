@@ -73,8 +73,15 @@ class Scene:
         answer = {"status": 200, "error": error or None, "file": file}
         self.journeys.called(method, {"arguments": asked, **answer})
 
-    def file(self, state: str, **more: Any) -> None:
-        self.journeys.file_changed({"id": "F1", "state": state, "size": 1338, "type": "", **more})
+    def file(self, state: str, *, file: str = "F1", **more: Any) -> None:
+        self.journeys.file_changed({"id": file, "state": state, "size": 1338, "type": "", **more})
+
+    def image(self, name: str, file: str) -> None:
+        """One of a gallery's images is sent to Slack."""
+        self.s3("HeadObject", key=f"{self.key}{name}", type="image/png")
+        self.s3("GetObject", key=f"{self.key}{name}", type="image/png")
+        self.slack("files.getUploadURLExternal", file=file, filename=name, length="1338")
+        self.file("uploaded", file=file)
 
     def upload(self) -> None:
         """The bytes are with Slack, which was asked to show them."""
@@ -126,10 +133,21 @@ def test_downloads_that_broke_off_show_as_pieces() -> None:
     scene = Scene("upload")
     scene.sharing()
     scene.slack("files.getUploadURLExternal", file="F1", filename="report.pdf", length=1338)
-    for _ in range(3):
-        scene.s3("GetObject", status=206)
+    scene.s3("GetObject", status=206, range="bytes=0-65535")
+    for rest in ("bytes=400-", "bytes=800-"):
+        scene.s3("GetObject", status=206, range=rest)
     scene.file("uploaded")
     assert values(scene.journey)["sent"] == "1.3 KB, in 3 pieces"
+
+
+def test_a_download_that_is_begun_anew_is_in_one_piece() -> None:
+    scene = Scene("upload")
+    scene.sharing()
+    for _ in range(3):
+        scene.s3("GetObject")
+    scene.slack("files.getUploadURLExternal", file="F1", filename="report.pdf", length=1338)
+    scene.file("uploaded")
+    assert values(scene.journey)["sent"] == "1.3 KB"
 
 
 def test_an_image_is_placed_by_the_message_that_shows_it() -> None:
@@ -139,6 +157,50 @@ def test_an_image_is_placed_by_the_message_that_shows_it() -> None:
     assert values(scene.journey)["placed"] == "Slack has it"
     scene.slack("chat.postMessage", metadata={"event_payload": {"run": "RUN1.0"}}, blocks=[])
     assert values(scene.journey)["placed"] == "the message is in the channel"
+
+
+def test_a_gallery_is_told_by_how_many_of_its_images_are_where() -> None:
+    scene = Scene("gallery", key="q3/charts/")
+    assert scene.journey.title == "Share it · q3/charts/"
+    scene.sharing()
+    assert scene.journey.steps["sent"].label == "streamed S3 → Slack"
+    scene.s3("ListObjectsV2", key="")
+    scene.s3("HeadObject", key="q3/charts.csv")
+    assert not scene.journey.requests
+    scene.image("tide.png", "F1")
+    assert values(scene.journey)["checked"] == "1 image"
+    scene.s3("HeadObject", key="q3/charts/wind.png")
+    scene.slack("files.getUploadURLExternal", file="F2", filename="wind.png", length="1338")
+    found = values(scene.journey)
+    assert (found["checked"], found["sent"]) == ("2 images", "1 of 2 images")
+    scene.slack("files.getUploadURLExternal", file="F9", filename="other.png", length="1338")
+    scene.file("uploaded", file="F9")
+    assert values(scene.journey)["sent"] == "1 of 2 images"
+    scene.file("uploaded", file="F2")
+    assert values(scene.journey)["sent"] == "2 images · 2.6 KB"
+    scene.slack("files.completeUploadExternal", files=[{"id": "F1"}])
+    assert values(scene.journey)["placed"] == "Slack looks at them"
+    scene.file("ready", file="F1")
+    assert values(scene.journey)["placed"] == "Slack has 1 of 2"
+    scene.file("ready", file="F2")
+    scene.slack("chat.postMessage", metadata={"event_payload": {"run": "RUN1.0"}}, blocks=[])
+    scene.file("ready", file="F2", shared=True)
+    assert values(scene.journey)["placed"] == "the message is in the channel"
+    scene.outcome("succeeded")
+    assert values(scene.journey)["answered"] == "as a gallery, in this channel"
+
+
+def test_one_image_of_a_gallery_that_is_refused_holds_up_none_of_the_others() -> None:
+    scene = Scene("gallery", key="q3/charts/")
+    scene.sharing()
+    scene.s3("HeadObject", key="q3/charts/broken.png", status=403, code="AccessDenied")
+    assert values(scene.journey)["checked"] == "S3 answered 403 AccessDenied"
+    scene.s3("HeadObject", key="q3/charts/program.png")
+    scene.image("tide.png", "F1")
+    assert dict(told(scene.journey))["sent"] == "active"
+    scene.slack("files.completeUploadExternal", files=[{"id": "F1"}])
+    assert dict(told(scene.journey))["sent"] == "done"
+    assert values(scene.journey)["checked"] == "2 images"
 
 
 def test_a_link_says_how_long_it_works_and_when_it_was_opened() -> None:
@@ -187,6 +249,26 @@ def test_a_refusal_stops_at_the_check_in_words() -> None:
     assert values(scene.journey)["answered"] == "it is a program, whatever its name says"
 
 
+def test_malware_is_found_when_slack_has_the_bytes_and_nobody_can_see_them() -> None:
+    scene = Scene("upload")
+    scene.sharing()
+    scene.s3("HeadObject")
+    scene.slack("files.getUploadURLExternal", file="F1", filename="report.pdf", length="1338")
+    scene.file("uploaded")
+    scene.outcome("failed", "share_malware")
+    assert values(scene.journey)["placed"] == "not completed, so nobody can see it"
+    assert values(scene.journey)["answered"] == "the malware scanner found something in it"
+
+
+def test_a_scanner_that_is_away_is_waited_for() -> None:
+    scene = Scene("upload")
+    scene.sharing()
+    scene.s3("HeadObject")
+    scene.outcome("sending", "share_scanner_unreachable")
+    words = "the malware scanner does not answer; to be tried again"
+    assert values(scene.journey)["checked"] == words
+
+
 def test_a_file_that_slack_never_shows_is_not_known() -> None:
     scene = Scene("upload")
     scene.upload()
@@ -197,13 +279,14 @@ def test_a_file_that_slack_never_shows_is_not_known() -> None:
     assert scene.journey.steps["answered"].label == "not known"
 
 
-def test_what_waits_says_for_what_and_goes_on() -> None:
+@pytest.mark.parametrize("state", ["queued", "sending"])  # it waits under its lease, or without
+def test_what_waits_says_for_what_and_goes_on(state: str) -> None:
     scene = Scene("link")
     scene.sharing()
     scene.s3("HeadObject", status=503, code="SlowDown")
     assert values(scene.journey)["checked"] == "S3 answered 503 SlowDown"
-    scene.outcome("queued", "share_busy")
-    assert values(scene.journey)["checked"] == "S3 asks to wait; to be tried again"
+    scene.outcome(state, "share_busy")
+    assert values(scene.journey)["checked"] == "S3 answered 503 SlowDown; to be tried again"
     scene.sharing(attempt=2)
     assert values(scene.journey)["checked"] == "attempt 2"
     scene.slack("files.info", error="ratelimited", file="F9")

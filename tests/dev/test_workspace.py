@@ -21,14 +21,15 @@ from tests.ports import free_ports
 from tidegate_dev import command, configuration, shell
 from tidegate_dev.bucket import FolderRefusedError
 from tidegate_dev.configuration import Ports, Secrets
-from tidegate_dev.gateway import GatewayFailedError
 from tidegate_dev.listener import LOOPBACK, PortInUseError, bind
 from tidegate_dev.objects import AccessKey
+from tidegate_dev.program import ProgramFailedError
 from tidegate_dev.workspace import DevWorkspace
 
 SMALL_GATEWAY = (sys.executable, str(Path(__file__).parent / "small_gateway.py"))
+SMALL_AGENT = (sys.executable, str(Path(__file__).parent / "small_agent.py"))
 #: As many as the workspace may take in a row.
-PORTS = 7
+PORTS = 9
 
 
 def make(**options: Any) -> DevWorkspace:
@@ -36,7 +37,7 @@ def make(**options: Any) -> DevWorkspace:
     options.setdefault("user", "U0ADA")
     options.setdefault("faults", ())
     options.setdefault("environment", dict(os.environ))
-    return DevWorkspace(gateway_command=SMALL_GATEWAY, **options)
+    return DevWorkspace(gateway_command=SMALL_GATEWAY, agent_command=SMALL_AGENT, **options)
 
 
 @pytest.fixture
@@ -119,7 +120,9 @@ class Events:
 # What a person sees and does
 
 
-async def test_the_state_tells_everything_the_page_needs(page: Page) -> None:
+async def test_the_state_tells_everything_the_page_needs(
+    workspace: DevWorkspace, page: Page
+) -> None:
     state = await page.state()
     assert state["me"] == "U0ADA"
     assert [user["role"] for user in state["users"]] == [
@@ -140,14 +143,22 @@ async def test_the_state_tells_everything_the_page_needs(page: Page) -> None:
         "rollout_fails",
         "s3_breaks_off",
         "s3_asks_to_wait",
+        "scanner_down",
         "slack_loses_upload",
     }
     commands = [command["command"] for command in state["commands"]]
     assert commands == ["/deploy", "/status", "/share"]
     workloads = state["cluster"]["workloads"]
-    assert {"namespace", "name", "image", "replicas", "ready", "revision", "state"} <= set(
-        workloads[0]
-    )
+    told = {"namespace", "kind", "name", "image", "replicas", "ready", "revision", "state"}
+    assert told <= set(workloads[0])
+    assert {workload["kind"] for workload in workloads} == {
+        "DaemonSet",
+        "Deployment",
+        "StatefulSet",
+    }
+    assert state["cluster"]["kubectl"].endswith("kubectl get pods -n staging")
+    assert state["cluster"]["url"] == f"http://127.0.0.1:{workspace.ports.cluster}"
+    assert state["agent"]["state"] == "up"
 
 
 async def test_the_welcome_is_the_gateway_s_own_and_another_message_is_not(page: Page) -> None:
@@ -240,7 +251,9 @@ async def test_no_secret_of_the_workspace_is_in_what_the_page_is_told(
     async with page.session.get(f"{page.url}dev/journey/{delivery['id']}") as response:
         shown = await response.text() + json.dumps(await page.state())
     identity = workspace.slack.workspace.identity
-    for secret in (*workspace._secrets.all(), identity.verification_token):
+    far_end = workspace.cluster.far_end
+    tokens = (*workspace._secrets.all(), identity.verification_token, far_end.admin_token)
+    for secret in tokens:
         assert secret not in shown
 
 
@@ -368,6 +381,44 @@ def test_the_line_for_a_shell_brings_its_own_keys_and_only_its_owner_can_read_th
     assert "/none" not in content
 
 
+# The scanner
+
+
+async def pinged(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"zPING\0")
+    said = await reader.read()
+    writer.close()
+    return said
+
+
+async def test_the_bucket_is_scanned_by_the_workspace_s_own_scanner(
+    workspace: DevWorkspace,
+) -> None:
+    assert workspace._folder is not None
+    document = json.loads((workspace._folder / "tidegate.yaml").read_text())
+    address = f"127.0.0.1:{workspace.ports.scanner}"
+    assert document["s3"]["buckets"]["reports"]["scan"] == {"clamd": address}
+    assert await pinged(workspace.ports.scanner) == b"PONG\0"
+
+
+async def test_a_clamd_that_is_given_is_used_and_cannot_be_taken_down() -> None:
+    workspace = make(clamd="unix:/run/clamav/clamd.ctl")
+    with bind(workspace.ports.scanner):  # nothing of ours needs it
+        try:
+            await workspace.start()
+            assert workspace._folder is not None
+            document = json.loads((workspace._folder / "tidegate.yaml").read_text())
+            scan = {"clamd": "unix:/run/clamav/clamd.ctl"}
+            assert document["s3"]["buckets"]["reports"]["scan"] == scan
+            names = {fault["name"] for fault in workspace.state()["faults"]}
+            assert workspace.state()["bucket"]["clamd"] == "unix:/run/clamav/clamd.ctl"
+            assert "slack_loses_upload" in names
+            assert "scanner_down" not in names
+        finally:
+            await workspace.stop()
+
+
 # Who may come in
 
 
@@ -436,6 +487,55 @@ async def test_a_killed_gateway_is_started_again_under_another_process_id(
     assert (await page.deploy())["status"] == "acked"
 
 
+async def test_the_agent_is_ended_while_the_service_is_down_and_comes_back_at_once(
+    workspace: DevWorkspace, page: Page
+) -> None:
+    before = (await page.state())["agent"]
+    assert (before["state"], before["restarts"]) == ("up", 0)
+    async with page.session.get(f"{page.url}dev/events") as response:
+        events = Events(response.content)
+        await page.post("fault", name="service_down", on=True)
+        assert (await events.named("agent"))["agent"]["state"] == "down"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(LOOPBACK, workspace.ports.agent)
+        await page.post("fault", name="service_down", on=False)
+        after = (await events.named("agent"))["agent"]
+    assert (after["state"], after["restarts"]) == ("up", 1)
+    assert after["pid"] != before["pid"]
+
+
+async def test_an_agent_that_dies_while_it_is_started_again_is_not_left_dead(
+    workspace: DevWorkspace,
+) -> None:
+    program = workspace._agent
+    assert program is not None
+    program.kill()
+    await until(lambda: program.state == "restarting")
+    program.hold(True)
+    await until(lambda: program.state == "down")
+    program.hold(False)
+    await until(lambda: program.state == "up")
+    assert program.restarts == 1
+
+
+async def test_the_agent_is_told_where_everything_is_and_gets_nothing_of_this_machine_s(
+    workspace: DevWorkspace,
+) -> None:
+    program = workspace._agent
+    assert program is not None
+    await until(lambda: len(program.lines) > 0)
+    said = json.loads(program.lines[0])
+    given = {"PATH", "PYTHONPATH", "LANG", "TZ", "HOME", "TMPDIR", "PYTHONUNBUFFERED"}
+    assert set(said["environment"]) - {"LC_CTYPE"} <= given
+    config = said["config"]
+    assert config["listen"]["port"] == workspace.ports.agent == workspace.ports.page + 5
+    assert config["roles"]["deployer"] == {
+        "groups": ["S0DEPLOYERS"],
+        "namespaces": ["staging", "production"],
+    }
+    assert workspace.edge.config.integration_url.endswith(f":{workspace.ports.agent}")
+
+
 async def test_a_click_while_the_gateway_is_away_is_marked(
     workspace: DevWorkspace, page: Page
 ) -> None:
@@ -488,6 +588,7 @@ def test_the_configuration_holds_no_secret_and_only_its_owner_can_read_it(tmp_pa
     assert document["slack"]["api_url"] == "http://127.0.0.1:8700/api/"
     assert document["pathways"]["cluster"]["type"] == "api_gateway"
     assert document["s3"]["endpoint_url"] == "http://127.0.0.1:8703"
+    assert document["s3"]["buckets"]["reports"]["scan"] == {"clamd": "127.0.0.1:8707"}
 
 
 def test_every_start_has_its_own_secrets() -> None:
@@ -498,6 +599,7 @@ def test_every_start_has_its_own_secrets() -> None:
 def test_a_rule_is_shown_by_the_group_that_it_lets_in() -> None:
     assert configuration.admitted("deploy-staging", 0) == "@deployers"
     assert configuration.admitted("deploy-production", 0) == "@sre"
+    assert configuration.admitted("scale-production", 0) == "@deployers"
     assert configuration.admitted("share-link", 0) == "@deployers"
     assert configuration.admitted("status", 0) == "anyone in the workspace"
     assert configuration.admitted("unknown", 0) == ""
@@ -506,13 +608,22 @@ def test_a_rule_is_shown_by_the_group_that_it_lets_in() -> None:
 
 async def test_a_gateway_that_does_not_start_says_why_and_leaves_nothing_behind() -> None:
     workspace = make(environment={"PATH": os.environ["PATH"], "TZ": "FAIL"})
-    with pytest.raises(GatewayFailedError, match="the configuration has problems"):
+    with pytest.raises(ProgramFailedError, match="the configuration has problems"):
         await workspace.start()
     folder = workspace._folder
     await workspace.stop()
     assert folder is not None
     assert not folder.exists()
     bind(workspace.ports.page).close()
+
+
+async def test_an_agent_that_does_not_start_says_why() -> None:
+    workspace = make(environment={"PATH": os.environ["PATH"], "TZ": "LOST"})
+    with pytest.raises(ProgramFailedError, match="the key set is empty") as failed:
+        await workspace.start()
+    assert failed.value.name == "the agent"
+    await workspace.stop()
+    bind(workspace.ports.cluster).close()
 
 
 async def test_a_port_in_use_is_named() -> None:
@@ -524,7 +635,7 @@ async def test_a_port_in_use_is_named() -> None:
 
 
 async def test_faults_can_be_on_from_the_start() -> None:
-    sharing = ("s3_breaks_off", "s3_asks_to_wait", "slack_loses_upload")
+    sharing = ("s3_breaks_off", "s3_asks_to_wait", "slack_loses_upload", "scanner_down")
     workspace = make(faults=("service_slow", "edge_throttle", *sharing))
     try:
         await workspace.start()
@@ -536,8 +647,12 @@ async def test_faults_can_be_on_from_the_start() -> None:
         assert workspace.slack.faults.next_for("sharing") == "lost"
         workspace.switch("s3_breaks_off", on=False)
         assert workspace.s3_faults.drop_after_bytes is None
-        assert "slow" in workspace.cluster.faults
+        assert "integration_slow" in workspace.edge.faults
         assert "throttle" in workspace.edge.faults
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(LOOPBACK, workspace.ports.scanner)
+        workspace.switch("scanner_down", on=False)
+        assert await pinged(workspace.ports.scanner) == b"PONG\0"
     finally:
         await workspace.stop()
 
@@ -558,12 +673,19 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         ["--user", "eve"],
         ["--fault", "fire"],
         ["--bucket-folder", ""],
+        ["--clamd", "clamd.ctl"],
+        ["--clamd", "localhost"],
         ["extra"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(argv) == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_clamd_of_somebody_else_s_is_not_taken_down(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--clamd", "127.0.0.1:3310", "--fault", "scanner_down"]) == 2
+    assert "leave out --clamd" in capsys.readouterr().err
 
 
 def test_a_missing_extra_is_named(
@@ -597,7 +719,9 @@ async def test_a_signal_ends_everything_with_exit_code_0(number: signal.Signals)
     first = free_ports(PORTS)
     program = (
         "import sys; from tidegate_dev import command, workspace; "
-        f"workspace.DevWorkspace.__init__.__kwdefaults__['gateway_command'] = {SMALL_GATEWAY!r}; "
+        "defaults = workspace.DevWorkspace.__init__.__kwdefaults__; "
+        f"defaults['gateway_command'] = {SMALL_GATEWAY!r}; "
+        f"defaults['agent_command'] = {SMALL_AGENT!r}; "
         f"sys.exit(command.main(['--no-browser', '--port', '{first}']))"
     )
     process = await asyncio.create_subprocess_exec(

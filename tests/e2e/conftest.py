@@ -19,7 +19,7 @@ from tests.chromium import ARGUMENTS
 from tests.ports import free_ports
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artifacts"
-PORTS = 8  # the workspace takes so many in a row
+PORTS = 9  # the workspace takes so many in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +90,30 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, workspace: Workspace) -> Iterator[Page]:
     """The page of a workspace of the test's own."""
-    with _opened(browser, workspace) as page:
+    with opened(browser, workspace) as page:
         yield page
 
 
 @pytest.fixture
 def shared_page(browser: Browser, shared_workspace: Workspace) -> Iterator[Page]:
     """The page of the shared workspace, where one is Ada again."""
-    with _opened(browser, shared_workspace) as page:
+    with opened(browser, shared_workspace) as page:
         page.request.post(f"{shared_workspace.url}dev/user", data={"user": "U0ADA"})
         yield page
 
 
 @contextlib.contextmanager
-def _opened(browser: Browser, workspace: Workspace) -> Iterator[Page]:
+def opened(browser: Browser, workspace: Workspace) -> Iterator[Page]:
     """A workspace's page, which must not report a single error."""
     errors: list[str] = []
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     expect.set_options(timeout=15_000)
-    opened.goto(workspace.url)
-    expect(opened.get_by_role("article").first).to_be_visible()
-    yield opened
+    page.goto(workspace.url)
+    expect(page.get_by_role("article").first).to_be_visible()
+    yield page
     context.close()
     assert errors == []
 

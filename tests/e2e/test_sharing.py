@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.conftest import Workspace, dev, keep
+from tests.e2e.conftest import Workspace, dev, keep, opened
 from tests.e2e.test_first_click import be, go_to, journey, message, press
+from tests.far_ends.clamd import Daemon
 
 pytestmark = pytest.mark.xdist_group("browser")
+
+
+CHARTS = ("deploys.png", "latency.png", "sunset.jpg", "tide.gif")
 
 
 def report(page: Page) -> Locator:
@@ -53,6 +57,13 @@ def has_loaded(picture: Locator) -> None:
     expect(picture).to_be_visible()
     picture.evaluate("(image) => image.decode()")
     assert picture.evaluate("(image) => image.naturalWidth") > 0
+
+
+def in_both_schemes(page: Page, name: str) -> None:
+    """Keep a picture of the page in light and in dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        keep(page, f"{name}-{scheme}")
 
 
 def test_a_link_is_posted_and_opens_the_object(
@@ -103,6 +114,25 @@ def test_an_image_is_shown(shared_page: Page) -> None:
     keep(page, "share-image")
 
 
+def test_all_charts_are_shown_in_one_message(
+    shared_page: Page, shared_workspace: Workspace
+) -> None:
+    page = shared_page
+    open_reports(page)
+    before = page.get_by_role("article").count()
+    press(report(page), "Show all charts")
+    expect(newest(page)).to_contain_text("Charts of Q3")
+    for name in CHARTS:
+        has_loaded(newest(page).get_by_role("img", name=name))
+    expect(page.get_by_role("article")).to_have_count(before + 1)
+    expect(report(page)).to_contain_text("done")
+    expect(journey(page)).to_contain_text("Show all charts · q3/charts/")
+    expect(journey(page)).to_contain_text("4 images")
+    expect(journey(page)).to_contain_text("as a gallery, in this channel")
+    newest(page).scroll_into_view_if_needed()
+    in_both_schemes(page, "share-all-charts")
+
+
 def test_a_file_is_uploaded_and_its_members_can_download_it(
     shared_page: Page, shared_workspace: Workspace
 ) -> None:
@@ -137,6 +167,53 @@ def test_a_program_under_another_name_is_refused_in_words(
     assert not any(file["name"] == "invoice.pdf" for one in shown for file in one["files"])
 
 
+def test_malware_is_refused_and_nobody_sees_it(
+    shared_page: Page, shared_workspace: Workspace
+) -> None:
+    page = shared_page
+    open_reports(page)
+    assert b"ANTIVIRUS-TEST" in kept(page, shared_workspace, "q3/eicar.txt")
+    press(report(page), "Upload eicar.txt")
+    sentence = "The malware scanner found something in it, so it was not shared."
+    expect(report(page)).to_contain_text(sentence)
+    expect(journey(page)).to_contain_text("not shared")
+    expect(journey(page)).to_contain_text("the malware scanner found something in it")
+    expect(journey(page)).to_contain_text("not completed, so nobody can see it")
+    in_both_schemes(page, "share-malware")
+    shown = shared_workspace.state(page)["messages"]["C0REPORTS"]
+    assert not any(file["name"] == "eicar.txt" for one in shown for file in one["files"])
+    expect(report(page).get_by_role("button", name="Upload eicar.txt")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("button", "shows"),
+    [
+        ("Upload the CSV", "deploys.csv"),
+        ("Post a link", "Q3 report"),
+        ("Show all charts", "tide.gif"),
+    ],
+)
+def test_without_a_scanner_nothing_is_shared_until_there_is_one(
+    page: Page, workspace: Workspace, button: str, shows: str
+) -> None:
+    open_reports(page)
+    down = page.get_by_role("switch", name="malware scanner is down")
+    down.click()
+    expect(down).to_be_checked()
+    before = page.get_by_role("article").count()
+    press(report(page), button)
+    sentence = "The malware scanner does not answer, so nothing was shared. It is tried again"
+    expect(report(page)).to_contain_text(sentence)
+    expect(journey(page)).to_contain_text("the malware scanner does not answer")
+    in_both_schemes(page, f"share-no-scanner-{button.split()[-1]}")
+    expect(page.get_by_role("article")).to_have_count(before)
+    assert not any(one["files"] for one in workspace.state(page)["messages"]["C0REPORTS"])
+    down.click()
+    expect(down).not_to_be_checked()
+    expect(page.get_by_role("article")).to_have_count(before + 1, timeout=40_000)
+    expect(page.get_by_role("article").last).to_contain_text(shows)
+
+
 def test_a_guest_may_not_share(shared_page: Page, shared_workspace: Workspace) -> None:
     page = shared_page
     open_reports(page)
@@ -163,7 +240,7 @@ def test_the_line_that_the_welcome_shows_posts_a_gallery(
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 objects: shared in C0REPORTS as gallery" in done.stdout
     expect(page.get_by_role("article")).to_have_count(before + 1)
-    for name in ("deploys.png", "latency.png", "sunset.jpg", "tide.gif"):
+    for name in CHARTS:
         has_loaded(newest(page).get_by_role("img", name=name))
     open_bucket(page)
     keep(page, f"share-gallery-{scheme}")
@@ -177,6 +254,7 @@ def test_a_file_that_is_dropped_into_the_folder_is_there_and_can_be_shared(
     expect(drawer.get_by_role("listitem")).to_have_count(8)
     folder = Path(bucket(page, workspace)["folder"])
     expect(drawer).to_contain_text(str(folder))
+    expect(drawer).to_contain_text("the one here knows the EICAR test file alone")
     (folder / "notes.txt").write_text("Ship it on Thursday.\n")
     row = drawer.get_by_role("listitem").filter(has_text="notes.txt")
     expect(row).to_contain_text("text/plain · 21 bytes · version")
@@ -240,3 +318,15 @@ def test_a_folder_of_one_s_own_outlives_the_workspace(tmp_path: Path) -> None:
     with dev("--bucket-folder", str(own)):
         pass
     assert (own / "acme-reports" / "mine.txt").read_text() == "mine"
+
+
+def test_a_clamd_of_one_s_own_scans_instead(browser: Browser, clamd_daemon: Daemon) -> None:
+    with dev("--clamd", clamd_daemon.unix) as own, opened(browser, own) as page:
+        open_reports(page)
+        press(report(page), "Upload eicar.txt")
+        expect(report(page)).to_contain_text("The malware scanner found something in it")
+        press(report(page), "Upload the CSV")
+        expect(page.get_by_role("group", name="deploys.csv")).to_be_visible()
+        expect(open_bucket(page)).to_contain_text(f"clamd at {clamd_daemon.unix} looks for malware")
+        expect(page.get_by_role("switch", name="S3 breaks off")).to_be_visible()
+        expect(page.get_by_role("switch", name="malware scanner is down")).to_have_count(0)

@@ -17,8 +17,8 @@ export function Bucket() {
     ${bucket?.folder &&
     html`<p class="drawer-help">
       Drop a file into <code>${text(bucket.folder)}</code> and it is here at once.
-      ${" "}<code>/share NAME</code> uploads it to a channel. Size and type are checked; a malware
-      scanner is not part of this workspace.
+      ${" "}<code>/share NAME</code> uploads it to a channel. Size and type are checked, and
+      ${" "}${scanned(text(bucket.clamd))}
     </p>`}
     ${objects.length === 0 && html`<p class="empty">The bucket is empty.</p>`}
     <ul class="objects" aria-label="Objects">
@@ -26,6 +26,11 @@ export function Bucket() {
     </ul>
     ${left > 0 && html`<p class="faint">… and ${left} more.</p>`}
   </section>`;
+}
+
+function scanned(clamd) {
+  if (clamd) return html`clamd at <code>${clamd}</code> looks for malware.`;
+  return "a scanner looks for malware; the one here knows the EICAR test file alone.";
 }
 
 const Row = memo(({ object }) => {

@@ -33,7 +33,8 @@ export function Sections({ sections }) {
   );
 }
 
-function Copy({ value }) {
+/** A button that copies the value. */
+export function Copy({ value }) {
   const [outcome, setOutcome] = useState("");
   const copy = async () => {
     const words = typeof value === "string" ? value : JSON.stringify(value, null, 2);

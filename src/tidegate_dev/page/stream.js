@@ -22,6 +22,7 @@ let state = {
   journeys: [],
   faults: [],
   gateway: { state: "starting" },
+  agent: { state: "starting" },
   cluster: { workloads: [] },
   bucket: { objects: [] },
   hint: null,
@@ -164,6 +165,7 @@ const takers = {
   cluster: ({ cluster }) => update({ cluster: share(state.cluster, cluster) }),
   bucket: ({ bucket }) => update({ bucket: share(state.bucket, bucket) }),
   faults: ({ faults }) => update({ faults: share(state.faults, faults) }),
+  agent: ({ agent }) => update({ agent: share(state.agent, agent) }),
   gateway: ({ gateway }) => update({ gateway: share(state.gateway, gateway) }),
   user: ({ me }) => update({ me }),
 };

@@ -1,7 +1,6 @@
 """What a person is shown of the cluster: workloads with their pods, their past and their events.
 
-Read from the objects alone, so that it is what `kubectl` would tell. The shape is that of
-`tidegate_dev.cluster.Cluster.state`.
+Read from the objects alone, so that it is what `kubectl` would tell.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The real gateway as a child process: started, watched, killed on demand, started again."""
+"""A program of ours as a child process: started, watched, killed on demand, started again."""
 
 import asyncio
 import contextlib
@@ -23,52 +23,74 @@ STOP_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 
 
-class GatewayFailedError(Exception):
-    """The gateway did not come up; the text is what it said last."""
+class ProgramFailedError(Exception):
+    """A program did not come up; the text is what it said last.
+
+    Attributes:
+        name: What the program is called.
+    """
+
+    def __init__(self, name: str, said: str) -> None:
+        super().__init__(said)
+        self.name = name
 
 
-class Gateway:
-    """One gateway process at a time; `lines` hands on what it logs."""
+class Program:
+    """One process at a time; `lines` hands on what it logs.
+
+    Args:
+        name: What it is called.
+        command: What starts it.
+        folder: Where it runs.
+        environment: Its whole environment.
+        ready_url: Where it answers 200 once it takes requests.
+        on_line: Called with each line of JSON that it logs.
+        on_change: Called when its state is another.
+    """
 
     def __init__(
         self,
         *,
+        name: str,
         command: Sequence[str],
         folder: Path,
         environment: Mapping[str, str],
-        url: str,
+        ready_url: str,
         on_line: Callable[[dict[str, Any]], None],
         on_change: Callable[[], None],
     ) -> None:
+        self.name = name
         self._command = tuple(command)
         self._folder = folder
         self._environment = dict(environment)
-        self._url = url
+        self._ready_url = ready_url
         self._on_line = on_line
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._let = asyncio.Event()  # it may run
+        self._let.set()
         self.state: State = "starting"
         self.restarts = 0
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     @property
     def pid(self) -> int | None:
-        """Return the process id of the gateway that runs now."""
+        """Return the id of the process that runs now."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the gateway's part of the page's state."""
+        """Return the program's part of the page's state."""
         return {"state": self.state, "pid": self.pid, "restarts": self.restarts}
 
     async def start(self) -> None:
-        """The gateway is up, and is kept up from now on.
+        """It is up, and is kept up from now on.
 
         Raises:
-            GatewayFailedError: It ended, or did not become ready.
+            ProgramFailedError: It ended, or did not become ready.
         """
         try:
             async with asyncio.timeout(FIRST_START_SECONDS):
@@ -77,20 +99,30 @@ class Gateway:
             is_up = False
         if not is_up:
             await self._end()
-            raise GatewayFailedError("\n".join(list(self.lines)[-20:]) or "it said nothing")
+            said = "\n".join(list(self.lines)[-20:]) or "it said nothing"
+            raise ProgramFailedError(self.name, said)
         self._task = asyncio.create_task(self._keep_up())
 
     def kill(self) -> int | None:
-        """End the gateway at once (SIGKILL) and return its process id; it is started again."""
+        """End it at once (SIGKILL) and return its process id; it is started again."""
         process = self._process
         if process is None or process.returncode is not None:
             return None
         process.send_signal(signal.SIGKILL)
         return process.pid
 
+    def hold(self, on: bool) -> None:
+        """End it at once and do not start it again, until it is no longer held."""
+        if on:
+            self._let.clear()
+            self.kill()
+        else:
+            self._let.set()
+
     async def stop(self) -> None:
-        """No gateway runs, and none will be started."""
+        """No process runs, and none will be started."""
         self._stopping.set()
+        self._let.set()
         await self._end()
         while self._task is not None and not self._task.done():
             # Another one may just have been started.
@@ -99,7 +131,7 @@ class Gateway:
         self._became("down")
 
     async def _launch(self) -> bool:
-        """Start a gateway; False when it ended before it was ready."""
+        """Start a process; False when it ended before it was ready."""
         process = await asyncio.create_subprocess_exec(
             *self._command,
             cwd=self._folder,
@@ -108,7 +140,7 @@ class Gateway:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
-            # An interrupt from the terminal is for the workspace, which ends the gateway itself.
+            # An interrupt from the terminal is for the workspace, which ends its programs itself.
             start_new_session=True,
         )
         self._process = process
@@ -126,7 +158,7 @@ class Gateway:
         return is_up
 
     async def _keep_up(self) -> None:
-        """Start another gateway whenever one ends; slower and slower when none comes up."""
+        """Start another process whenever one ends; slower and slower when none comes up."""
         failures = 0
         while self._process is not None:
             await self._process.wait()
@@ -134,15 +166,23 @@ class Gateway:
                 await self._reader
             if self._stopping.is_set():
                 return
-            failures = 0 if self.state == "up" else failures + 1
-            self._became("restarting" if failures < MOST_QUIET_FAILURES else "down")
-            pause = min(RESTART_SECONDS * 2**failures, MOST_BACKOFF_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+            if self._let.is_set():
+                failures = 0 if self.state == "up" else failures + 1
+                self._became("restarting" if failures < MOST_QUIET_FAILURES else "down")
+                await self._pause(min(RESTART_SECONDS * 2**failures, MOST_BACKOFF_SECONDS))
+            if not self._let.is_set():
+                self._became("down")
+                await self._let.wait()
+                failures = 0
+            if self._stopping.is_set():
                 return
             self.restarts += 1
             await self._launch()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _end(self) -> None:
         process = self._process
@@ -181,12 +221,12 @@ class Gateway:
             self._on_line(line)
 
     async def _ready(self) -> None:
-        """Return when the gateway says that it takes requests."""
+        """Return when it says that it takes requests."""
         limits = aiohttp.ClientTimeout(total=2)
         async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                    async with session.get(f"{self._url}/readyz") as response:
+                    async with session.get(self._ready_url) as response:
                         if response.status == 200:
                             return
                 await asyncio.sleep(_POLL_SECONDS)
