@@ -12,7 +12,7 @@ from typing import Any, Final
 from tidegate_agent.core import fields
 from tidegate_agent.core.kinds import DEPLOYMENT
 from tidegate_agent.core.workload import CHANGE_CAUSE, Workload, containers
-from tidegate_agent.errors import MissingError
+from tidegate_agent.errors import MissingError, StateError
 
 REVISION: Final = "deployment.kubernetes.io/revision"
 HASH_LABEL: Final = "pod-template-hash"
@@ -73,11 +73,12 @@ def choose(workload: Workload, revisions: Sequence[Revision], number: int) -> Re
         number: Which; 0 is the one before the newest.
 
     Raises:
-        MissingError: There is no such revision, or none before the newest.
+        MissingError: There is no such revision.
+        StateError: There is none before the newest.
     """
     if number == 0:
         if len(revisions) < 2:
-            raise MissingError(f"{workload.target.words} has no earlier revision.")
+            raise StateError(f"{workload.target.words} has no earlier revision.")
         return revisions[-2]
     for revision in revisions:
         if revision.number == number:

@@ -34,6 +34,7 @@ class Rollout:
         updated: Pods of the wanted template.
         ready: Pods that can serve.
         total: Pods wanted.
+        others: Pods of earlier templates that are still there; they may be among the ready ones.
     """
 
     state: State
@@ -41,11 +42,12 @@ class Rollout:
     updated: int
     ready: int
     total: int
+    others: int = 0
 
     @property
     def done(self) -> int:
-        """Return how many of the wanted pods are updated and ready, at most `total`."""
-        return max(0, min(self.updated, self.ready, self.total))
+        """Return how many of the wanted pods are updated and ready for certain."""
+        return max(0, min(self.updated, self.ready - self.others, self.total))
 
 
 def of(workload: Workload) -> Rollout:
@@ -54,17 +56,25 @@ def of(workload: Workload) -> Rollout:
     if workload.target.kind is DEPLOYMENT:
         state, message = _deployment(raw)
         updated, ready = _status(raw, "updatedReplicas"), _status(raw, "availableReplicas")
+        there = _status(raw, "replicas")
     elif workload.target.kind is DAEMON_SET:
         state, message = _daemon_set(raw)
         updated = _status(raw, "updatedNumberScheduled")
         ready = _status(raw, "numberAvailable")
+        there = _status(raw, "currentNumberScheduled")
     else:
         state, message = _stateful_set(raw)
         updated, ready = _status(raw, "updatedReplicas"), _status(raw, "readyReplicas")
+        there = _status(raw, "replicas")
         if _same_revision(raw):
-            updated = _status(raw, "replicas")  # nothing to update: all are
+            updated = there  # nothing to update: all are
     return Rollout(
-        state=state, message=message, updated=updated, ready=ready, total=workload.replicas
+        state=state,
+        message=message,
+        updated=updated,
+        ready=ready,
+        total=workload.replicas,
+        others=max(0, there - updated),
     )
 
 
@@ -80,7 +90,7 @@ def of_scale(workload: Workload) -> Rollout:
     if workload.generation > _status(raw, "observedGeneration"):
         state, message = State.WAITING, "Waiting for the new number to be observed."
     elif there > wanted:
-        state, message = State.WAITING, f"{there - wanted} pods too many are being stopped."
+        state, message = State.WAITING, f"{_pods(there - wanted)} too many and being stopped."
     elif ready < wanted:
         state, message = State.WAITING, f"{ready} of {wanted} pods are ready."
     else:
@@ -115,7 +125,7 @@ def _deployment(raw: Mapping[str, Any]) -> tuple[State, str]:
     if wanted is not None and updated < wanted:
         return State.WAITING, f"{updated} of {wanted} new pods have been started."
     if there > updated:
-        return State.WAITING, f"{there - updated} old pods are being stopped."
+        return State.WAITING, f"{_pods(there - updated, 'old ')} being stopped."
     if available < updated:
         return State.WAITING, f"{available} of {updated} new pods are available."
     return State.DONE, f"{available} of {updated} new pods are available."
@@ -156,6 +166,10 @@ def _stateful_set(raw: Mapping[str, Any]) -> tuple[State, str]:
     if not _same_revision(raw):
         return State.WAITING, f"{updated} of {wanted or ready} new pods have been started."
     return State.DONE, f"{_status(raw, 'currentReplicas')} pods are there."
+
+
+def _pods(count: int, which: str = "") -> str:
+    return f"1 {which}pod is" if count == 1 else f"{count} {which}pods are"
 
 
 def _held(partition: object) -> str:

@@ -195,7 +195,7 @@ def _of_container(status: Mapping[str, Any]) -> Trouble | None:
     if reason in _PULL:
         image = _detail(fields.text(status, "image"))
         words = f"The image {image} cannot be pulled ({reason})"
-        return Trouble(reason=reason, sentence=_with(words, detail))
+        return Trouble(reason=reason, sentence=_with(words, _why_not_pulled(detail)))
     if reason in _CREATE:
         return Trouble(
             reason=reason,
@@ -246,6 +246,28 @@ def _unschedulable(pod: Mapping[str, Any]) -> Trouble | None:
     words = "There is no node for a new pod (Unschedulable)"
     detail = _detail(fields.text(scheduled, "message"))
     return Trouble(reason="Unschedulable", sentence=_with(words, detail))
+
+
+#: What stands in a container runtime's words, and what it means; they repeat the image's name.
+_PULL_WORDS: Final = (
+    (
+        ("not found", "manifest unknown"),
+        "there is none of that name, or the cluster may not see it",
+    ),
+    (
+        ("unauthorized", "denied", "forbidden", "authorization", "no basic auth"),
+        "the registry does not let the cluster in; look at its pull secret",
+    ),
+    (("no such host", "timeout", "refused", "unreachable"), "the registry cannot be reached"),
+)
+
+
+def _why_not_pulled(detail: str) -> str:
+    found = detail.lower()
+    for words, meaning in _PULL_WORDS:
+        if any(word in found for word in words):
+            return meaning
+    return detail
 
 
 def _not_created(now: Workload, warned: Sequence[Warned]) -> Trouble | None:

@@ -20,7 +20,7 @@ from tidegate_dev.kubernetes.resources import ROLE_BINDINGS
         ("restart", {"deployment": "webb"}, 404, "There are api, web, worker."),
         ("restart", {"statefulset": "web"}, 404, "no stateful set web. There are orders-db."),
         ("restart", {"namespace": "kube-public"}, 403, "no role in kube-public"),
-        ("rollback", {}, 404, "no earlier revision"),
+        ("rollback", {}, 409, "no earlier revision"),
         ("rollback", {"revision": 7}, 404, "no revision 7; there are 1"),
         ("status", {"deployment": "gone"}, 404, "staging has no deployment gone."),
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.agent.core.objects import IMAGE, deployment, other, read, replica_set, template
 from tidegate_agent.core import history
 from tidegate_agent.core.kinds import STATEFUL_SET
-from tidegate_agent.errors import MissingError
+from tidegate_agent.errors import RefusedError
 
 NOW = read(deployment())
 
@@ -37,15 +37,20 @@ def test_the_revision_before_is_the_second_highest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "wanted", "words"),
-    [((), 0, "no earlier"), ((3,), 0, "no earlier"), ((3, 4), 9, "no revision 9; there are 3, 4")],
+    ("numbers", "wanted", "status", "words"),
+    [
+        ((), 0, 409, "no earlier"),
+        ((3,), 0, 409, "no earlier"),
+        ((3, 4), 9, 404, "no revision 9; there are 3, 4"),
+    ],
 )
 def test_what_there_is_not_is_told_with_what_there_is(
-    numbers: tuple[int, ...], wanted: int, words: str
+    numbers: tuple[int, ...], wanted: int, status: int, words: str
 ) -> None:
     found = history.of(NOW, [replica_set(n, f"web:{n}") for n in numbers])
-    with pytest.raises(MissingError, match=words):
+    with pytest.raises(RefusedError, match=words) as caught:
         history.choose(NOW, found, wanted)
+    assert caught.value.status == status
 
 
 def revision(number: int, image: str) -> dict[str, Any]:

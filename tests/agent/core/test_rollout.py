@@ -39,7 +39,7 @@ def state_of(
     ("figures", "state", "words"),
     [
         ((0, 1, 0, 1, 0, 1), State.WAITING, "0 of 1 new pods have been started."),
-        ((1, 1, 1, 2, 1, 2), State.WAITING, "1 old pods are being stopped."),
+        ((1, 1, 1, 2, 1, 2), State.WAITING, "1 old pod is being stopped."),
         ((1, 2, 1, 2, 2, 1), State.WAITING, "1 of 2 new pods are available."),
         ((1, 2, 1, 2, 2, 2), State.DONE, "2 of 2 new pods are available."),
         ((2, 2, 1, 2, 2, 2), State.WAITING, "Waiting for the change to be observed."),
@@ -53,6 +53,17 @@ def test_a_deployment_is_as_far_as_kubectl_says(
         generation, spec, observed=observed, total=total, updated=updated, available=available
     )
     assert found == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("total", "updated", "available", "done"),
+    [(4, 1, 3, 0), (4, 2, 3, 1), (3, 3, 2, 2), (3, 3, 3, 3), (5, 3, 2, 0)],
+)
+def test_of_the_pods_that_are_ready_the_old_ones_do_not_count(
+    total: int, updated: int, available: int, done: int
+) -> None:
+    status = {"replicas": total, "updatedReplicas": updated, "availableReplicas": available}
+    assert rollout.of(read(deployment(status=status))).done == done
 
 
 def test_a_deployment_past_its_deadline_has_failed_whatever_its_figures_are() -> None:
@@ -142,7 +153,7 @@ def test_a_daemon_set_is_as_far_as_kubectl_says(
     ("status", "state", "words"),
     [
         ({"observedGeneration": 3}, State.WAITING, "to be observed"),
-        ({"replicas": 5, "availableReplicas": 5}, State.WAITING, "2 pods too many"),
+        ({"replicas": 5, "availableReplicas": 5}, State.WAITING, "2 pods are too many"),
         ({"replicas": 3, "availableReplicas": 2}, State.WAITING, "2 of 3 pods are ready"),
         ({"replicas": 3, "availableReplicas": 3}, State.DONE, "3 of 3 pods are ready"),
     ],

@@ -29,8 +29,23 @@ def sentence(*pods: dict[str, Any], raw: dict[str, Any] | None = None, **more: A
             'Back-off pulling image "web:9".',
         ),
         (
-            {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
-            f"The image {IMAGE} cannot be pulled (ErrImagePull): not found.",
+            {"waiting": {"reason": "ErrImagePull", "message": "a: b: rpc error: x: Not found"}},
+            f"The image {IMAGE} cannot be pulled (ErrImagePull): there is none of that name, or "
+            "the cluster may not see it.",
+        ),
+        (
+            {"waiting": {"reason": "ErrImagePull", "message": "pull access denied, x"}},
+            f"The image {IMAGE} cannot be pulled (ErrImagePull): the registry does not let the "
+            "cluster in; look at its pull secret.",
+        ),
+        (
+            {"waiting": {"reason": "ImagePullBackOff", "message": "dial tcp: no such host"}},
+            f"The image {IMAGE} cannot be pulled (ImagePullBackOff): "
+            "the registry cannot be reached.",
+        ),
+        (
+            {"waiting": {"reason": "ErrImagePull", "message": "something else"}},
+            f"The image {IMAGE} cannot be pulled (ErrImagePull): something else.",
         ),
         (
             {"waiting": {"reason": "InvalidImageName"}},
