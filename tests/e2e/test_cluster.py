@@ -156,12 +156,14 @@ def test_logs_are_shown_in_the_message(shared_page: Page) -> None:
     keep(shared_page, "cluster-logs")
 
 
+@pytest.mark.long
 def test_a_restart_replaces_every_pod(shared_page: Page) -> None:
     press(staging(shared_page), "Restart")
     expect(staging(shared_page)).to_contain_text("web in staging was restarted")
     expect(step(shared_page, "changed")).to_contain_text("every pod anew")
 
 
+@pytest.mark.long
 def test_containers_that_crash_are_told_as_such(page: Page) -> None:
     drawer(page)
     page.get_by_role("switch", name="rollout fails").click()

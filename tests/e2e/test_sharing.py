@@ -90,6 +90,7 @@ def test_a_link_is_posted_and_opens_the_object(
     assert page.request.get(address.partition("?")[0]).status == 403
 
 
+@pytest.mark.long
 def test_what_is_shown_of_a_journey_opens_no_link(
     shared_page: Page, shared_workspace: Workspace
 ) -> None:
@@ -188,8 +189,8 @@ def test_malware_is_refused_and_nobody_sees_it(
 @pytest.mark.parametrize(
     ("button", "shows"),
     [
-        ("Upload the CSV", "deploys.csv"),
-        ("Post a link", "Q3 report"),
+        pytest.param("Upload the CSV", "deploys.csv", marks=pytest.mark.long),
+        pytest.param("Post a link", "Q3 report", marks=pytest.mark.long),
         ("Show all charts", "tide.gif"),
     ],
 )
@@ -225,7 +226,7 @@ def test_a_guest_may_not_share(shared_page: Page, shared_workspace: Workspace) -
     assert shared_workspace.state(page)["journeys"][0]["run"] is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_the_line_that_the_welcome_shows_posts_a_gallery(
     shared_page: Page, shared_workspace: Workspace, scheme: Any
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_file_that_is_dropped_into_the_folder_is_there_and_can_be_shared(
     expect(journey(page)).to_contain_text("there is no such object")
 
 
+@pytest.mark.long
 def test_a_file_arrives_whole_although_s3_breaks_off(page: Page, workspace: Workspace) -> None:
     open_reports(page)
     page.get_by_role("switch", name="S3 breaks off").click()
@@ -282,6 +284,7 @@ def test_a_file_arrives_whole_although_s3_breaks_off(page: Page, workspace: Work
     assert saved == kept(page, workspace, "q3/deploys.csv")
 
 
+@pytest.mark.long
 def test_a_share_goes_on_when_s3_no_longer_asks_to_wait(page: Page) -> None:
     open_reports(page)
     page.get_by_role("switch", name="S3 asks to wait").click()
@@ -310,6 +313,7 @@ def test_a_killed_gateway_shares_once_all_the_same(page: Page, workspace: Worksp
     assert [file["name"] for one in shown for file in one["files"]] == ["deploys.csv"]
 
 
+@pytest.mark.long
 def test_a_folder_of_one_s_own_outlives_the_workspace(tmp_path: Path) -> None:
     own = tmp_path / "my buckets"
     with dev("--bucket-folder", str(own)):
@@ -320,6 +324,7 @@ def test_a_folder_of_one_s_own_outlives_the_workspace(tmp_path: Path) -> None:
     assert (own / "acme-reports" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_clamd_of_one_s_own_scans_instead(browser: Browser, clamd_daemon: Daemon) -> None:
     with dev("--clamd", clamd_daemon.unix) as own, opened(browser, own) as page:
         open_reports(page)
