@@ -56,7 +56,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --gener
   --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 lock: $(READY) ## resolve requirements/*.txt anew (ARGS=--upgrade for newer versions)
-	@$(COMPILE) --extra dev --extra agent --output-file requirements/dev.txt $(ARGS) \
+	@$(COMPILE) --extra dev --extra agent --extra postgres --output-file requirements/dev.txt $(ARGS) \
 	  pyproject.toml requirements/dev.in
 	@$(COMPILE) --output-file requirements/emulators.txt $(ARGS) requirements/emulators.in
 

@@ -3,7 +3,7 @@
 Every figure stands beside a peer in the same run, in turns, because machines differ and one
 machine differs from minute to minute: the ratio is what can be compared.
 
-    python bench/run.py                  # about four minutes
+    python bench/run.py                  # about eight minutes
     python bench/run.py --rounds 3       # quicker, rougher
     python bench/run.py --only sharing   # one part; the file then holds that part
 """
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import database
 import load
 import sharing
 import uvicorn
@@ -300,7 +301,7 @@ def _ms(seconds: float) -> float:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as Markdown."""
     columns = ["what", "median", "min", "max", "ratio"]
-    more = ["p50_ms", "p99_ms", "refused", "cpu_s", "peak_mib"]
+    more = ["p50_ms", "p99_ms", "refused", "cpu_s", "peak_mib", "pages"]
     columns += [column for column in more if any(column in row for row in rows)]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
@@ -312,6 +313,7 @@ async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     parts: dict[str, Callable[[], Awaitable[list[dict[str, Any]]]]] = {
         "acks": lambda: acks(args.rounds, args.seconds, args.connections),
         "journey": lambda: journey(args.clicks),
+        "database": lambda: database.database(args.rounds),
         "sharing": lambda: sharing.sharing(args.rounds),
         "starts": lambda: sharing.starts(args.rounds + 4),
     }
@@ -325,7 +327,7 @@ async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", choices=["acks", "journey", "sharing", "starts"])
+    parser.add_argument("--only", choices=["acks", "journey", "database", "sharing", "starts"])
     parser.add_argument(
         "--rounds", type=int, default=7, help="turns of each; fewer of what is long"
     )

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from tests.contract.clock import StillClock
 from tidegate.core.model import Draft, Kind, Refusal, Run, State, ViewDraft, run_id
+from tidegate.ports import Clock
 
 BLOCKS = ({"type": "section", "text": {"type": "mrkdwn", "text": "Deploy?"}},)
 
 
-def a_run(clock: StillClock, **fields: Any) -> Run:
+def a_run(clock: Clock, **fields: Any) -> Run:
     now = clock.now()
     given: dict[str, Any] = {
         "id": run_id(now, clock.entropy(10)),
@@ -32,7 +32,7 @@ def a_run(clock: StillClock, **fields: Any) -> Run:
 
 
 def a_draft(
-    clock: StillClock,
+    clock: Clock,
     *,
     state: State = State.QUEUED,
     view: ViewDraft | None = None,
@@ -46,7 +46,7 @@ def a_message(ts: str | None = "1.1", *, thread_ts: str | None = None) -> ViewDr
     return ViewDraft(channel_id="C1", ts=ts, thread_ts=thread_ts, text="Deploy?", blocks=BLOCKS)
 
 
-def a_refusal(clock: StillClock, **fields: Any) -> Refusal:
+def a_refusal(clock: Clock, **fields: Any) -> Refusal:
     given: dict[str, Any] = {
         "at": clock.now(),
         "delivery_key": clock.entropy(8).hex(),

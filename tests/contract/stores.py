@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from unittest import mock
 
+import asyncpg
+
+from tests.far_ends import postgres
+from tidegate.adapters.postgres import Address, PostgresStore
 from tidegate.adapters.sqlite import SqliteStore
 from tidegate.ports import Clock, Store
 
@@ -116,5 +120,93 @@ class SqliteStores:
             await store.close()
 
 
+class PostgresStores:
+    """Stores over one schema; a child process finds it by the file beside which it was named."""
+
+    name = "postgres"
+
+    def __init__(self, directory: Path) -> None:
+        file = directory / "postgres.url"
+        if not file.exists():
+            file.write_text(postgres.shared().schema_url())
+        self.location = str(file)
+        self.address = Address(url=file.read_text())
+        self._opened: list[PostgresStore] = []
+
+    async def open(
+        self,
+        clock: Clock,
+        *,
+        retention_days: float = 90,
+        on_change: Callable[[], None] | None = None,
+    ) -> PostgresStore:
+        store = await PostgresStore.open(
+            self.address,
+            clock=clock,
+            retention_days=retention_days,
+            on_change=on_change,
+            most_connections=5,
+        )
+        self._opened.append(store)
+        return store
+
+    @asynccontextmanager
+    async def commits_blocked(self) -> AsyncIterator[None]:
+        async with self.session() as other, other.transaction():
+            tables = "deliveries, effects, runs, views, audit, memos, meta"
+            await other.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
+            yield
+
+    @asynccontextmanager
+    async def paused_after_commit(self, store: Store) -> AsyncIterator[Pause]:
+        assert isinstance(store, PostgresStore)
+        recorder = store._recorder
+        tell = recorder._committed
+        pause = Pause()
+        go = asyncio.Event()
+
+        async def held(*args: Any) -> None:
+            pause.committed.set()
+            await asyncio.wait_for(go.wait(), 20)
+            await tell(*args)
+
+        with mock.patch.object(recorder, "_committed", held):
+            try:
+                yield pause
+            finally:
+                go.set()
+                await asyncio.sleep(0)
+
+    def crash(self, store: Store) -> None:
+        assert isinstance(store, PostgresStore)
+
+        async def die(*_: Any) -> None:
+            pass
+
+        store._recorder._follow_up = die
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """A session of somebody else's in the stores' schema."""
+        connection = await asyncpg.connect(**self.address.arguments()[0])
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        for store in self._opened:
+            await store.close()
+        async with self.session() as session:
+            schema = await session.fetchval("SELECT current_schema()")
+            if schema is not None:
+                await session.execute(
+                    f"SET client_min_messages = error; DROP SCHEMA {schema} CASCADE"
+                )
+
+
 #: Each implementation, made with a directory of its own.
-ALL: Final[Mapping[str, Callable[[Path], Stores]]] = {SqliteStores.name: SqliteStores}
+ALL: Final[Mapping[str, Callable[[Path], Stores]]] = {
+    SqliteStores.name: SqliteStores,
+    PostgresStores.name: PostgresStores,
+}

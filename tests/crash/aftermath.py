@@ -19,13 +19,11 @@ Place = Literal["own", "foreign", "command"]
 DONE = "done"
 UNKNOWN = "outcome unknown"
 
-_OPEN_RUNS = (
+OPEN_RUNS = (
     "SELECT count(*) FROM runs WHERE state NOT IN "
     "('succeeded', 'failed', 'unknown', 'denied', 'expired', 'cancelled')"
 )
-_OPEN_VIEWS = (
-    "SELECT count(*) FROM views WHERE version > rendered_version AND posting <> 'given_up'"
-)
+OPEN_VIEWS = "SELECT count(*) FROM views WHERE version > rendered_version AND posting <> 'given_up'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +178,7 @@ async def settled(folder: Path, *, seconds: float = 20.0) -> None:
 def _open_work(folder: Path) -> int:
     connection = sqlite3.connect(f"file:{folder}/tidegate.db?mode=ro", uri=True, timeout=5.0)
     try:
-        counts = [connection.execute(sql).fetchone()[0] for sql in (_OPEN_RUNS, _OPEN_VIEWS)]
+        counts = [connection.execute(sql).fetchone()[0] for sql in (OPEN_RUNS, OPEN_VIEWS)]
     finally:
         connection.close()
     return sum(counts)

@@ -144,10 +144,31 @@ def test_files_that_are_not_there_are_warnings(
 def test_what_this_version_cannot_start_with_is_a_problem(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file.write_text(EVERYTHING, "utf-8")
+    file.write_text(SMALLEST.replace("sqlite:////var/lib/tidegate/tidegate.db", POSTGRES), "utf-8")
     assert check("--config", str(file), "--json") == 1
     problems = json.loads(capsys.readouterr().out)["problems"]
-    assert [problem["key"] for problem in problems] == ["store.url"]
+    assert [problem["key"] for problem in problems] == ["identity.signing_key"]
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("sqlite:///t.db", "store.password"),
+        (f"{POSTGRES}?sslmode=require", "store.url"),
+        ("postgresql://127.0.0.1:5432,db.internal/tidegate?sslmode=prefer", "store.url"),
+        ("postgresql://127.0.0.1/tidegate?sslmode=disable", None),
+        (POSTGRES, None),
+    ],
+)
+def test_a_database_that_anyone_could_pose_as_is_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str], url: str, key: str | None
+) -> None:
+    text = EVERYTHING.replace(f'"{POSTGRES}"', f'"{url}", password: {{env: T}}')
+    file.write_text(text, "utf-8")
+    environ = {"A": "1", "KEY": "1", "T": "1"}
+    assert check("--config", str(file), "--json", environ=environ) == 0
+    warned = {warning["key"] for warning in json.loads(capsys.readouterr().out)["warnings"]}
+    assert {each for each in warned if each.startswith("store.")} == ({key} if key else set())
 
 
 def test_a_file_that_says_everything_is_told(

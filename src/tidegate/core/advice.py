@@ -7,7 +7,8 @@ from typing import Any, Final
 from tidegate.core.consistency import PART
 from tidegate.core.document import Complaint, Path
 from tidegate.core.presets import SHARE_MODES
-from tidegate.core.settings import Action, Settings
+from tidegate.core.settings import Action, Settings, Store
+from tidegate.core.web_address import host_of, is_loopback
 
 _REPEATED_REPEAT: Final = re.compile(r"\([^()]*(?<!\\)[+*][^()]*\)[+*{]")
 
@@ -32,6 +33,7 @@ def advise(settings: Settings) -> Iterator[Complaint]:
                 mend="name it in an action, or leave it out",
             )
     yield from _shared_by_none(settings)
+    yield from _database(settings.store)
     yield from _not_yet(settings)
 
 
@@ -105,6 +107,24 @@ def _shared_by_none(settings: Settings) -> Iterator[Complaint]:
             )
 
 
+def _database(store: Store) -> Iterator[Complaint]:
+    """Yield what lets somebody on the way to the database read along, or is of no use."""
+    if store.url.startswith("sqlite:"):
+        if store.password is not None:
+            yield Complaint(
+                path=("store", "password"), what="a file has no password", mend="leave it out"
+            )
+        return
+    weak = re.search(r"[?&]sslmode=(disable|allow|prefer|require)\b", store.url)
+    hosts = store.url.partition("://")[2].partition("/")[0].rpartition("@")[2].split(",")
+    if weak and not all(is_loopback(host_of(host) or "") for host in hosts):
+        yield Complaint(
+            path=("store", "url"),
+            what=f"with sslmode={weak[1]} anyone on the way can pose as the database",
+            mend="leave sslmode out: the server's certificate is checked then",
+        )
+
+
 def _not_yet(settings: Settings) -> Iterator[Complaint]:
     """Yield what the format knows, and this version does not carry out."""
     what = "this version does not carry this out yet"
@@ -135,11 +155,11 @@ def _not_yet(settings: Settings) -> Iterator[Complaint]:
 
 def impossible(settings: Settings) -> Iterator[Complaint]:
     """Yield a complaint for each part of *settings* that this version cannot start with."""
-    if not settings.store.url.startswith("sqlite:"):
+    if not settings.store.url.startswith("sqlite:") and settings.identity.signing_key is None:
         yield Complaint(
-            path=("store", "url"),
-            what="this version keeps runs in SQLite only",
-            mend='write url: "sqlite:////var/lib/tidegate/tidegate.db"',
+            path=("identity", "signing_key"),
+            what="gateways that share a database must sign with one key, and none is named",
+            mend="add signing_key: {file: PATH}, made by openssl genpkey -algorithm ed25519",
         )
 
 
@@ -152,6 +172,7 @@ def references(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str,
     found: list[tuple[Path, Any]] = [
         (("slack", "bot_token"), slack.get("bot_token")),
         (("slack", "app_token"), slack.get("app_token")),
+        (("store", "password"), _keys(document, "store").get("password")),
         (("identity", "signing_key"), identity.get("signing_key")),
     ]
     for index, secret in enumerate(_items(slack, "signing_secrets")):

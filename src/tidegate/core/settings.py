@@ -165,6 +165,10 @@ class Store(Section):
             description="sqlite:////absolute, sqlite:///relative to this file, or postgresql://…"
         ),
     ]
+    password: Annotated[
+        SecretRef | None,
+        Field(description="The database user's password; else PGPASSFILE, or a certificate."),
+    ] = None
     retention_days: Annotated[
         float, Field(gt=0, le=3650, description="Days after which a finished run is forgotten.")
     ] = 90

@@ -22,7 +22,6 @@ from tidegate.adapters.pathways.execute_api import CredentialsSource, ExecuteApi
 from tidegate.adapters.pathways.transport import Place
 from tidegate.adapters.secrets import SecretReader
 from tidegate.adapters.slack_api import SlackApi, SlackClient, SlackFiles
-from tidegate.adapters.sqlite import SqliteStore
 from tidegate.app.arrivals import Arrivals
 from tidegate.app.directory import Directory
 from tidegate.app.errand import Errands
@@ -35,10 +34,11 @@ from tidegate.app.tell import Teller
 from tidegate.app.worker import Pathway, Worker
 from tidegate.core import plan
 from tidegate.core.configuration import parse
-from tidegate.core.settings import ApiGatewayPathway, Settings, sqlite_path
+from tidegate.core.settings import ApiGatewayPathway, Settings
 from tidegate.core.settings import Pathway as PathwaySettings
+from tidegate.entry import store_wiring
 from tidegate.entry.share_wiring import open_fronts, open_objects, open_queue
-from tidegate.errors import ConfigError, Problem, SecretError, StoreError
+from tidegate.errors import ConfigError, Problem, SecretError
 from tidegate.ports import Clock, Front, Journal, Queue, Signer, Slack, Store
 
 MAX_CONFIG_BYTES: Final = 4_194_304
@@ -145,69 +145,43 @@ def load(config: str | None) -> Configuration:
     )
 
 
-def store_path(configuration: Configuration) -> Path:
-    """Return the file that runs live in."""
-    return Path(sqlite_path(configuration.settings.store.url, str(configuration.folder)))
-
-
 async def open_store(
     configuration: Configuration,
     *,
     changed: Callable[[], None] | None = None,
     existing: bool = False,
-) -> SqliteStore:
+) -> Store:
     """Open the store that the configuration names.
 
     Raises:
         ConfigError: There cannot be one.
         StoreError: It cannot be opened, or is to be an *existing* one and is not there.
     """
-    url = configuration.settings.store.url
-    if not url.startswith("sqlite:"):
-        raise ConfigError(
-            (
-                Problem(
-                    line=None,
-                    column=None,
-                    key="store.url",
-                    what="this version keeps runs in SQLite only",
-                    mend="write sqlite:////var/lib/tidegate/tidegate.db",
-                ),
-            )
-        )
-    path = store_path(configuration)
-    if existing and not path.exists():
-        raise StoreError(f"there is no store at {path} yet; is store.url right?")
-    _make_folder(path.parent)
-    return await SqliteStore.open(
-        str(path),
-        clock=SystemClock(),
-        retention_days=configuration.settings.store.retention_days,
-        button_days=plan.oldest_button_days(configuration.settings),
-        on_change=changed,
+    return await store_wiring.open_store(
+        configuration.settings,
+        folder=configuration.folder,
+        secrets=configuration.secrets,
+        changed=changed,
+        existing=existing,
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        what = f"the folder {folder} cannot be made: {error.strerror}"
-        mend = "make it, and let Tidegate write there"
-        problem = Problem(line=None, column=None, key="store.url", what=what, mend=mend)
-        raise ConfigError((problem,)) from None
 
 
 def signer(configuration: Configuration) -> IdentitySigner:
     """Return the signer of `Tidegate-Identity`.
 
-    Without a configured key, one is kept beside the store. Raises `SecretError`.
+    Without a configured key, one is kept beside the store, if that is a file. Raises
+    `SecretError`.
     """
     ref = configuration.settings.identity.signing_key
     if ref is not None:
         return IdentitySigner(configuration.secrets.read(ref).encode())
-    path = store_path(configuration)
-    _make_folder(path.parent)
+    if not store_wiring.is_sqlite(configuration.settings):
+        raise SecretError(
+            "none is named, and gateways that share a database sign with one key "
+            "(openssl genpkey -algorithm ed25519)"
+        )
+    path = store_wiring.store_path(configuration.settings, configuration.folder)
+    store_wiring.make_folder(path.parent)
     return IdentitySigner(kept_key(path.with_name(f"{path.name}.identity.pem")))
 
 
@@ -219,6 +193,7 @@ async def open_parts(configuration: Configuration) -> Parts:
         StoreError: The store cannot be opened.
     """
     settings = configuration.settings
+    store_wiring.refuse_passing_disk(settings, configuration.folder, environment())
     secrets = _Secrets(configuration)
     token = secrets.read("slack.bot_token", settings.slack.bot_token)
     signing = [
