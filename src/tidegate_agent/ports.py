@@ -42,7 +42,8 @@ class Kubernetes(Protocol):
     Every method may raise `KubernetesError` and its subclasses: `NotFoundError`, `ConflictError`,
     `AlreadyExistsError`, `ForbiddenError`, `UnauthorizedError`, `InvalidError`, `ExpiredError`,
     `BusyError` and `UnreachableError` (nothing was done), `AmbiguousError` (not known; only
-    after something that changes: a read that breaks off is `UnreachableError`).
+    after something that changes: a read that breaks off is `UnreachableError`). `ExpiredError`
+    is raised by a watch alone. What is longer than the agent reads is `UnavailableError`.
 
     `as_` is whom a call is made as; None is the agent itself. Writes carry
     `fieldManager=tidegate`. Namespace is None for kinds without one, and for all namespaces.

@@ -68,6 +68,11 @@ class Certificate:
         state = self._read_state()
         if state == self._state:
             return False
+        # A context takes the certificate before it finds that the key is another's, and from then
+        # on fails every handshake: so it is tried on one that nobody uses.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._chain, self._key)
+        if self._read_state() != state:  # they are just being written: the next look will tell
+            return False
         self._context.load_cert_chain(self._chain, self._key)
         self._state = state
         return True

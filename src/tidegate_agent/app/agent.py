@@ -6,10 +6,10 @@ from tidegate_agent.app.progress import Progress
 from tidegate_agent.app.records import Records
 from tidegate_agent.app.upkeep import Upkeep
 from tidegate_agent.app.world import World
-from tidegate_agent.core import request, roles
+from tidegate_agent.core import request
 from tidegate_agent.core.answer import Answer
-from tidegate_agent.core.identity import Statement
-from tidegate_agent.core.request import Logs, Order, Status
+from tidegate_agent.core.identity import Keys, Statement
+from tidegate_agent.core.request import Logs, Status
 from tidegate_agent.core.rules import Rules
 from tidegate_agent.errors import MissingError
 from tidegate_agent.ports import Clock, Journal, Kubernetes
@@ -26,10 +26,18 @@ class Agent:
         clock: Time and chance.
         journal: The log.
         rules: What it holds to.
+        keys: Whose statements are believed. An operation that was left undone is gone on with if
+            one of them signed what its record keeps; without keys, only if it is asked for again.
     """
 
     def __init__(
-        self, *, kubernetes: Kubernetes, clock: Clock, journal: Journal, rules: Rules
+        self,
+        *,
+        kubernetes: Kubernetes,
+        clock: Clock,
+        journal: Journal,
+        rules: Rules,
+        keys: Keys | None = None,
     ) -> None:
         self._world = World(
             kubernetes=kubernetes,
@@ -37,6 +45,7 @@ class Agent:
             clock=clock,
             journal=journal,
             rules=rules,
+            keys=keys,
             holder=clock.entropy(8).hex(),
         )
         self._changes = Changes(self._world)
@@ -53,14 +62,14 @@ class Agent:
         """
         if verb not in request.PARAMS:
             raise MissingError("There is nothing here.")
-        asked = self._order(verb, body, who)
+        asked = self._world.order(verb, body, who)
         match asked:
             case Status():
                 return await status.tell(self._world, asked, who)
             case Logs():
                 return await logs.tell(self._world, asked, who)
             case _:
-                return await self._changes.take(asked, who)
+                return await self._changes.take(asked, who, body)
 
     async def follow(self, key: str, who: Statement) -> Answer:
         """Return how far the operation of a key is."""
@@ -80,10 +89,3 @@ class Agent:
     async def prune(self) -> int:
         """Return how many old records were removed; to be called every hour or so."""
         return await self._upkeep.prune()
-
-    def _order(self, verb: str, body: bytes, who: Statement) -> Order:
-        rules = self._world.rules
-        served = roles.namespaces(rules.roles, who)
-        only = served[0] if len(served) == 1 else None
-        given = request.params(body, key=who.run)
-        return request.order(verb, given, namespace=rules.default_namespace or only)

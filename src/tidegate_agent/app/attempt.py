@@ -4,6 +4,7 @@ The order of steps is what makes it safe to die between any two of them: the pla
 the change is sent, and what was sent is compared with what is there before it is sent again.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -53,7 +54,10 @@ class Attempt:
         self._first: str | None = None  # the template's fingerprint when it was first read
         self._doubtful = mine.phase is Phase.PLANNED  # it was sent, perhaps: compare from now on
         self._open = self._doubtful  # it may have been made, or may be yet
-        self._under_way = False  # what was sent may still arrive
+        self._under_way = False  # what this agent sent may still arrive
+        # What another sent, or this one before, may still arrive.
+        self._awaited = self._doubtful and world.clock.now() < mine.sent_until
+        self._sent_until = mine.sent_until if self._awaited else 0.0
 
     async def run(self) -> Answer:
         """Return what the request is answered."""
@@ -79,6 +83,8 @@ class Attempt:
                 case Outcome.UNDECIDABLE:
                     return await self._unknown("was changed by somebody else since.")
                 case Outcome.NOT_MADE if not self._begin:
+                    if self._awaited:
+                        return await self._wait()
                     return await self._end(Phase.CANCELLED, NOT_BEGUN, level="warning")
                 case Outcome.NOT_MADE:
                     self._check_time()
@@ -97,9 +103,9 @@ class Attempt:
     def _pinned(self) -> ChangeOrder:
         """Return the order, with the revision that was first chosen for a rollback."""
         asked, noted = self._mine.asked, self._mine.noted
-        if isinstance(asked, Rollback) and noted is not None and noted.revision is not None:
-            return replace(asked, revision=noted.revision)
-        return asked
+        if not isinstance(asked, Rollback) or asked.revision or noted is None:
+            return asked
+        return replace(asked, revision=noted.revision or 0)
 
     def _outcome(self, sight: Sight) -> Outcome:
         """Return whether the change was made, by what is there now."""
@@ -109,7 +115,9 @@ class Attempt:
         traces = [revision.annotations for revision in sight.revisions]
         found = operation.outcome(noted, self._mine.asked, self._mine.key, sight.now, traces)
         # What is still under way can only arrive while the workload is the one it was meant for.
-        self._under_way &= sight.now.resource_version == noted.resource_version
+        same = sight.now.resource_version == noted.resource_version
+        self._under_way &= same
+        self._awaited &= same and self._world.clock.now() < self._sent_until
         self._open = found is not Outcome.NOT_MADE or self._under_way
         return found
 
@@ -148,6 +156,8 @@ class Attempt:
             at=self._mine.begun_at,  # the same for every agent that goes on with it
         )
         if plan.patch is not None:
+            # Asked first: between the plan and the change there is nothing to wait for.
+            await cluster.check_make(plan, self._pinned().target)
             self._mine = await self._world.records.write(
                 operation.planned(self._mine, plan, lease_until=self._world.lease_end())
             )
@@ -155,10 +165,18 @@ class Attempt:
         return plan
 
     async def _send(self, cluster: Cluster, plan: Plan, now: Workload) -> Workload | None:
-        """Return the workload once changed, or None if it has to be looked at again."""
-        asked = self._mine.asked
+        """Return the workload once changed, or None if it has to be looked at again.
+
+        Raises:
+            RecordLostError: The lease had to be renewed, and another agent has it by now.
+        """
+        asked, seconds = self._mine.asked, self._world.rules.send_seconds
+        while self._world.clock.now() + seconds >= self._mine.lease_until:
+            held = operation.leased(self._mine, self._world.lease_end())
+            self._mine = await self._world.records.write(held)
         try:
-            raw = await cluster.make(plan, asked.target)
+            async with asyncio.timeout(seconds):
+                raw = await cluster.make(plan, asked.target)
         except ConflictError:
             return None
         except InvalidError:
@@ -166,7 +184,7 @@ class Attempt:
             if (await cluster.workload(asked.target)).resource_version != now.resource_version:
                 return None
             raise
-        except AmbiguousError:
+        except (AmbiguousError, TimeoutError):
             self._doubtful = self._open = self._under_way = True
             return None
         if isinstance(asked, Scale):  # answered with its scale alone
@@ -201,6 +219,8 @@ class Attempt:
         notice = str(told.content["message"])
         if self._open:
             return await self._unknown(f"cannot be compared with the plan any more. {notice}")
+        if self._awaited:
+            return await self._wait()
         now = self._world.clock.now()
         done = operation.ended(self._mine, Phase.FAILED, notice, now=now, level="error")
         done = replace(done, refusal=Refusal(status=told.status, notice=notice, field=field))
@@ -217,10 +237,22 @@ class Attempt:
         if self._open:  # whoever follows it finds out
             await self._write(replace(self._mine, lease_until=now))
             return accepted(self._mine)
-        left = replace(self._mine, lease_until=now, put_off=self._by_request)
+        if self._awaited:
+            return await self._wait()
+        left = replace(self._mine, lease_until=now, sent_until=0.0, put_off=self._by_request)
         self._world.note("put_off", left)
         await self._write(left)
         return told
+
+    async def _wait(self) -> Answer:
+        """Return that it is being begun: it was not made, and what was sent may still arrive.
+
+        Nobody is told that nothing was done until it cannot; whoever looks then finds out.
+        """
+        now = self._world.clock.now()
+        self._world.note("awaited", self._mine)
+        await self._write(replace(self._mine, lease_until=now, sent_until=self._sent_until))
+        return accepted(self._mine)
 
     async def _handed_over(self) -> Answer:
         """Return what has become of it in the hands of another agent."""

@@ -8,20 +8,28 @@ the workload that was read.
 """
 
 from dataclasses import replace
+from typing import Final
 
 from tidegate_agent.app import plan as planning
 from tidegate_agent.app.attempt import Attempt, accepted
 from tidegate_agent.app.world import World
-from tidegate_agent.core import answer, operation
+from tidegate_agent.core import answer, identity, operation, request
 from tidegate_agent.core.answer import Answer
-from tidegate_agent.core.identity import Statement
+from tidegate_agent.core.identity import Expected, Statement
 from tidegate_agent.core.operation import Operation, Phase
 from tidegate_agent.core.request import ChangeOrder
 from tidegate_agent.errors import (
     AmbiguousError,
+    IdentityError,
     KeyTakenError,
     RecordLostError,
+    RefusedError,
     UnavailableError,
+)
+
+NOT_VOUCHED: Final = (
+    "Whether this was done cannot be told: its record does not prove who asked for it. Look before "
+    "you try again."
 )
 
 
@@ -31,8 +39,13 @@ class Changes:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def take(self, asked: ChangeOrder, who: Statement) -> Answer:
+    async def take(self, asked: ChangeOrder, who: Statement, body: bytes) -> Answer:
         """Return what a request for a change is answered; the same key gets the same operation.
+
+        Args:
+            asked: The order that the body is.
+            who: Who asks, by a statement over the body.
+            body: As it came.
 
         Raises:
             RefusedError: Nothing was done.
@@ -43,7 +56,7 @@ class Changes:
         planning.check_bounds(asked, self._world.rules)
         if asked.dry_run:
             return await self._dry_run(asked, who)
-        claimed = self._claimed(asked, who)
+        claimed = self._claimed(asked, who, body)
         kept = await self._claim(claimed)
         if kept is not None:
             self._world.note("claimed", kept)
@@ -53,7 +66,9 @@ class Changes:
             raise UnavailableError("The operation was just given up; try again.")
         if found.digest != claimed.digest:
             raise KeyTakenError
-        return await self.resume(found, by_request=True)
+        # What is believed is this request, not what the record says of the first one.
+        same = replace(found, asked=asked, who=who, body=claimed.body)
+        return await self.resume(same, by_request=True)
 
     async def resume(
         self, left: Operation, *, by_request: bool = False, begin: bool = True
@@ -74,6 +89,11 @@ class Changes:
         waits = left.put_off and begin and not by_request
         if not undone or waits or not self._world.takeable(left):
             return accepted(left)
+        if not by_request:
+            try:
+                left = self._vouched(left)
+            except RefusedError as error:
+                return await self._forsake(left, error)
         mine = replace(
             left, holder=self._world.holder, lease_until=self._world.lease_end(), put_off=False
         )
@@ -89,7 +109,47 @@ class Changes:
         self._world.note("resumed", mine)
         return await self._go_on(mine, by_request=by_request, begin=begin)
 
-    def _claimed(self, asked: ChangeOrder, who: Statement) -> Operation:
+    def _vouched(self, left: Operation) -> Operation:
+        """Return an operation as its statement has it, whatever its record says of that.
+
+        Whoever may write ConfigMaps in the agent's namespace could write a record: they could not
+        sign for it. An old statement that is written down again is too late to be begun.
+
+        Raises:
+            RefusedError: No statement of anybody asks for this.
+        """
+        rules, verb = self._world.rules, request.verb_of(left.asked)
+        if self._world.keys is None:
+            raise IdentityError("no_keys")
+        expected = Expected(
+            issuer=rules.issuer,
+            audience=rules.audience,
+            method="POST",
+            path=f"/api/v1/{verb}",
+            body=left.body,
+            key=left.key,
+            now=self._world.clock.now(),
+        )
+        recalled = identity.recall(left.who.token, expected, keys=self._world.keys)
+        asked = self._world.order(verb, left.body, recalled.who)
+        if asked != left.asked or left.asked.dry_run:
+            raise IdentityError("another_order")
+        latest = recalled.expires + rules.rollout_seconds
+        return replace(left, who=recalled.who, deadline_at=min(left.deadline_at, latest))
+
+    async def _forsake(self, left: Operation, error: RefusedError) -> Answer:
+        """Return that an operation is unknown, written down; nothing is done for it."""
+        reason = error.reason if isinstance(error, IdentityError) else type(error).__name__
+        now = self._world.clock.now()
+        done = operation.ended(left, Phase.UNKNOWN, NOT_VOUCHED, now=now, level="warning")
+        try:
+            done = await self._world.records.write(done)
+        except RecordLostError:
+            return accepted(left)
+        self._world.note("not_vouched", done, level="error", reason=reason)
+        return accepted(done)
+
+    def _claimed(self, asked: ChangeOrder, who: Statement, body: bytes) -> Operation:
         rules = self._world.rules
         return operation.claim(
             asked,
@@ -98,6 +158,7 @@ class Changes:
             now=self._world.clock.now(),
             lease_seconds=rules.lease_seconds,
             rollout_seconds=rules.rollout_seconds,
+            body=body,
         )
 
     async def _claim(self, claimed: Operation) -> Operation | None:

@@ -110,13 +110,12 @@ class Cluster:
             as_=self._as,
         )
 
-    async def make(self, plan: Plan, target: Target, *, dry_run: bool = False) -> Object:
-        """Return what is changed, as it is then: the workload, or its scale.
+    async def check_make(self, plan: Plan, target: Target) -> None:
+        """Return if a change may be made, as far as that has to be asked beforehand.
 
         Raises:
-            ConflictError: It is not the one that was read; nothing was done.
-            AmbiguousError: Perhaps it was done.
-            KubernetesError: It was not done.
+            ForbiddenError: It may not.
+            KubernetesError: The cluster does not tell.
         """
         await self._may(
             "patch",
@@ -125,6 +124,16 @@ class Cluster:
             name=target.name,
             subresource=plan.subresource or "",
         )
+
+    async def make(self, plan: Plan, target: Target, *, dry_run: bool = False) -> Object:
+        """Return what is changed, as it is then: the workload, or its scale.
+
+        Raises:
+            ConflictError: It is not the one that was read; nothing was done.
+            AmbiguousError: Perhaps it was done.
+            KubernetesError: It was not done.
+        """
+        await self.check_make(plan, target)
         return await self._kubernetes.patch(
             target.kind,
             target.namespace,

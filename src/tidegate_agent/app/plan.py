@@ -12,7 +12,7 @@ from tidegate_agent.core.identity import Statement
 from tidegate_agent.core.request import ChangeOrder, Deploy, Rollback, Scale
 from tidegate_agent.core.rules import Rules
 from tidegate_agent.core.workload import Workload
-from tidegate_agent.errors import ForbiddenError, InputError
+from tidegate_agent.errors import ForbiddenError, InputError, NotAllowedError, RefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,7 @@ async def decide(
         KubernetesError: What has to be known cannot be read.
     """
     now = sight.now
+    check_bounds(asked, rules)
     if isinstance(asked, Deploy):
         name, wanted = change.deploy_image(asked, now)
         had = workload.container(now.containers, name).image
@@ -78,7 +79,29 @@ async def decide(
     scaled = isinstance(asked, Scale) and not asked.force
     autoscalers = await cluster.autoscalers(asked.target.namespace) if scaled else ()
     ownership.check(asked, now, autoscalers)
+    if isinstance(asked, Rollback):
+        _check_images(asked, sight, rules)
     return change.plan(asked, now, who=who, at=at, revisions=sight.revisions)
+
+
+def _check_images(asked: Rollback, sight: Sight, rules: Rules) -> None:
+    """Return if a revision may be gone back to: every image that it would put there may run.
+
+    Raises:
+        RefusedError: One comes from elsewhere or lacks a digest; or there is no such revision.
+    """
+    for name, had, wanted in change.rollback_images(asked, sight.now, sight.revisions):
+        found = image.parse(wanted)
+        if found is None:
+            told = f"The image of {name} in that revision is no reference to an image."
+            raise NotAllowedError(told, field="revision")
+        try:
+            image.check(
+                found, now=had, registries=rules.registries, digest_required=rules.digest_required
+            )
+        except RefusedError as error:
+            told = f"That revision would give {name} another image. {error.notice}"
+            raise NotAllowedError(told, field="revision") from None
 
 
 async def preview(

@@ -22,7 +22,13 @@ from tidegate_agent.core.request import Deploy, Restart, Rollback, Scale
 from tidegate_agent.core.rollout import Rollout, State
 from tidegate_agent.core.trouble import MAX_EVENTS
 from tidegate_agent.core.workload import Workload
-from tidegate_agent.errors import KubernetesError, MissingError, RecordLostError, StateError
+from tidegate_agent.errors import (
+    KubernetesError,
+    MissingError,
+    NotAllowedError,
+    RecordLostError,
+    StateError,
+)
 
 _NO_LONGER_FOLLOWED: Final = (
     "No longer followed. Nothing was rolled back: the cluster goes on with it."
@@ -43,25 +49,31 @@ class Progress:
 
         Raises:
             MissingError: There is no such operation, or it is another run's.
+            NotAllowedError: It is another person's, and this one has no role there.
             KubernetesError: The cluster does not tell for now.
         """
         found = await self._find(key, who)
+        if who.subject != found.who.subject:
+            self._world.acting(who, found.asked.target.namespace)
         if found.phase in (Phase.CLAIMED, Phase.PLANNED):
             await self._changes.resume(found)
             found = await self._find(key, who)
         if found.phase is not Phase.RUNNING:
             return _view(found)
-        return await self._look(found)
+        return await self._look(found, who)
 
     async def cancel(self, key: str, who: Statement) -> Answer:
         """Return the operation once it is no longer followed; nothing is rolled back.
 
         Raises:
             MissingError: There is no such operation, or it is another run's.
+            NotAllowedError: It is another person's.
             StateError: It is just being made, and will be under way in a moment.
             KubernetesError: The cluster does not tell for now.
         """
         found = await self._find(key, who)
+        if who.subject != found.who.subject:
+            raise NotAllowedError("Another person asked for this: only they can cancel it.")
         if found.phase is Phase.PLANNED:  # first find out whether it was made
             await self._changes.resume(found, begin=False)
             found = await self._find(key, who)
@@ -86,10 +98,10 @@ class Progress:
             raise MissingError("There is no such operation.")
         return found
 
-    async def _look(self, found: Operation) -> Answer:
-        """Return how far an operation is whose change was made."""
+    async def _look(self, found: Operation, who: Statement) -> Answer:
+        """Return how far an operation is whose change was made, as whoever looks may see it."""
         target = found.asked.target
-        cluster = self._world.cluster(found.who, target.namespace)
+        cluster = self._world.cluster(who, target.namespace)
         try:
             now = await cluster.workload(target)
         except MissingError:

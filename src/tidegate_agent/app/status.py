@@ -6,7 +6,7 @@ from typing import Any, Final
 from tidegate_agent.app.cluster import Cluster
 from tidegate_agent.app.scene import RECENT_SECONDS, Scene, survey
 from tidegate_agent.app.world import World
-from tidegate_agent.core import answer, image, rollout, workload
+from tidegate_agent.core import answer, fields, image, rollout, workload
 from tidegate_agent.core.answer import Answer
 from tidegate_agent.core.history import REVISION
 from tidegate_agent.core.identity import Statement
@@ -81,8 +81,8 @@ def _described(now: Workload, scene: Scene | None = None) -> dict[str, Any]:
         "rollout": state.state.value,
         "message": _sentence(now, state, ready, trouble.sentence if trouble else ""),
     }
-    if (revision := now.annotations.get(REVISION, "")).isdigit():
-        described["revision"] = int(revision)
+    if (revision := fields.digits(now.annotations.get(REVISION, ""))) is not None:
+        described["revision"] = revision
     if cause := now.annotations.get(workload.CHANGE_CAUSE):
         described["cause"] = answer.cut(cause)
     if trouble is not None:
@@ -95,7 +95,7 @@ def _sentence(now: Workload, state: Rollout, ready: int, why: str) -> str:
     said = (
         f"{now.target.name} {versions} in {now.target.namespace}: {ready} of {now.replicas} ready"
     )
-    if revision := now.annotations.get(REVISION):
+    if (revision := fields.digits(now.annotations.get(REVISION, ""))) is not None:
         cause = now.annotations.get(workload.CHANGE_CAUSE)
         said += f", revision {revision}" + (f" ({answer.cut(cause, 200)})" if cause else "")
     if now.paused:

@@ -8,9 +8,9 @@ from tidegate_agent.app.cluster import Cluster
 from tidegate_agent.app.records import Records
 from tidegate_agent.core import request, roles
 from tidegate_agent.core.access import Impersonation
-from tidegate_agent.core.identity import Statement
+from tidegate_agent.core.identity import Keys, Statement
 from tidegate_agent.core.operation import Operation
-from tidegate_agent.core.request import Target
+from tidegate_agent.core.request import Order, Target
 from tidegate_agent.core.rules import Rules
 from tidegate_agent.ports import Clock, Journal, Kubernetes
 
@@ -20,6 +20,7 @@ class World:
     """What every journey needs.
 
     Attributes:
+        keys: Whose statements are believed; where there are none, no kept one is.
         holder: What this agent goes by in leases; another for each start.
         busy: The keys that this agent is at right now.
         turns: Whose turn it is with a workload: one after the other, rather than in each other's
@@ -31,6 +32,7 @@ class World:
     clock: Clock
     journal: Journal
     rules: Rules
+    keys: Keys | None
     holder: str
     busy: set[str] = field(default_factory=set)
     turns: WeakValueDictionary[Target, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -43,6 +45,13 @@ class World:
     def acting(self, who: Statement, namespace: str) -> Impersonation:
         """Return as whom somebody acts there. Raises `NotAllowedError`."""
         return roles.acting_as(self.rules.roles, who, namespace)
+
+    def order(self, verb: str, body: bytes, who: Statement) -> Order:
+        """Return what a body asks for. Raises `InputError`."""
+        served = roles.namespaces(self.rules.roles, who)
+        only = served[0] if len(served) == 1 else None
+        given = request.params(body, key=who.run)
+        return request.order(verb, given, namespace=self.rules.default_namespace or only)
 
     def turn(self, target: Target) -> asyncio.Lock:
         """Return what to hold while a workload is being changed."""

@@ -68,6 +68,30 @@ def deploy_image(asked: Deploy, now: Workload) -> tuple[str, Image]:
     return container.name, image.resolve(asked.image, now=container.image)
 
 
+def rollback_images(
+    asked: Rollback, now: Workload, revisions: Sequence[Revision]
+) -> tuple[tuple[str, str, str], ...]:
+    """Return the containers that a rollback gives another image: name, image now, image then.
+
+    Init containers as well. One that is not there now has no image now.
+
+    Raises:
+        RefusedError: There is no such revision.
+    """
+    chosen = history.choose(now, revisions, asked.revision).template
+    found = []
+    for part in ("initContainers", "containers"):
+        had = {
+            fields.text(each, "name"): fields.text(each, "image")
+            for each in fields.mappings(now.template, "spec", part)
+        }
+        for each in fields.mappings(chosen, "spec", part):
+            name, wanted = fields.text(each, "name"), fields.text(each, "image")
+            if wanted != had.get(name):
+                found.append((name, had.get(name, ""), wanted))
+    return tuple(found)
+
+
 def plan(
     asked: ChangeOrder,
     now: Workload,

@@ -1,18 +1,24 @@
 """What differs between two states of an object, as people are told before they decide."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tidegate_agent.core import fields
+from tidegate_agent.core import fields, redaction
+from tidegate_agent.core.workload import AT, BY, CHANGE_CAUSE, RESTARTED_AT, RUN
 
 MAX_DIFFERENCES: Final = 50
 MAX_SHOWN: Final = 200  # characters of a value in a difference
-#: Where values may be secrets: told to differ, and not shown.
-_SECRET: Final = re.compile(
-    r"\.env\[[^\]]*\]\.value$|last-applied-configuration$|\.(args|command)\b"
+#: Below which members values may be secrets: told to differ, and not shown.
+_SECRET: Final = frozenset({"env", "httpHeaders", "args", "command"})
+#: Members of their items that hold none: what a variable is called, and where it is from.
+_PLAIN: Final = frozenset({"name", "valueFrom"})
+#: Annotations that the agent or a controller writes, and nobody keeps secrets in.
+_OURS: Final = frozenset(
+    {RUN, BY, AT, CHANGE_CAUSE, RESTARTED_AT, "deployment.kubernetes.io/revision"}
 )
+
+_Steps = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,19 +38,20 @@ class Difference:
 def of(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return what differs between two states of an object, in what people decide: not in status.
 
-    Values of environment variables, arguments and commands are told to differ, and not shown.
+    Values of environment variables, headers, annotations, arguments and commands are told to
+    differ, and not shown.
     """
     found: list[Difference] = []
     for part in ("metadata.labels", "metadata.annotations", "spec"):
         steps = part.split(".")
-        for each in _differ(part, fields.at(before, *steps), fields.at(after, *steps)):
+        for each in _differ(tuple(steps), fields.at(before, *steps), fields.at(after, *steps)):
             if len(found) == MAX_DIFFERENCES:
                 return tuple(found)
             found.append(each)
     return tuple(found)
 
 
-def _differ(path: str, one: object, other: object) -> Iterator[Difference]:
+def _differ(path: _Steps, one: object, other: object) -> Iterator[Difference]:
     if one == other:
         return
     left, right = _members(one), _members(other)
@@ -54,8 +61,7 @@ def _differ(path: str, one: object, other: object) -> Iterator[Difference]:
         yield _difference(path, one, other)
         return
     for name in sorted({*(left or {}), *(right or {})}):
-        step = name if name.startswith("[") else f".{name}"
-        yield from _differ(f"{path}{step}", (left or {}).get(name), (right or {}).get(name))
+        yield from _differ((*path, name), (left or {}).get(name), (right or {}).get(name))
 
 
 def _members(value: object) -> Mapping[str, Any] | None:
@@ -68,8 +74,9 @@ def _members(value: object) -> Mapping[str, Any] | None:
     return None
 
 
-def _difference(path: str, one: object, other: object) -> Difference:
-    if _SECRET.search(path):
+def _difference(steps: _Steps, one: object, other: object) -> Difference:
+    path = "".join(step if step.startswith("[") else f".{step}" for step in steps)[1:]
+    if _hidden(steps):
         return Difference(
             path=path,
             before=None if one is None else "(hidden)",
@@ -78,10 +85,20 @@ def _difference(path: str, one: object, other: object) -> Difference:
     return Difference(path=path, before=_shown(one), after=_shown(other))
 
 
+def _hidden(steps: _Steps) -> bool:
+    """Return whether what is there may be secret, by where it is and by no name that is chosen."""
+    if "annotations" in steps:
+        return steps[-1] not in _OURS
+    for place, step in enumerate(steps):
+        if step in _SECRET:
+            return _PLAIN.isdisjoint(steps[place + 2 : place + 3])
+    return False
+
+
 def _shown(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, Mapping | list):
         return "(several)"
-    text = value if isinstance(value, str) else str(value).lower()
+    text = redaction.line(value) if isinstance(value, str) else str(value).lower()
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"

@@ -4,11 +4,13 @@ Objects come from an API server and are well-formed on the whole; what is missin
 type reads as empty, so that no object, however odd, can raise.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 
 def at(obj: object, *path: str) -> object:
@@ -50,6 +52,14 @@ def number(obj: object, *path: str, default: int = 0) -> int:
     """Return the whole number at *path*, or *default*."""
     found = at(obj, *path)
     return found if isinstance(found, int) and not isinstance(found, bool) else default
+
+
+def digits(said: str) -> int | None:
+    """Return the whole number that a text of 1 to 18 ASCII digits is, or None.
+
+    Whoever may annotate an object decides on the text: it can be as long as they like.
+    """
+    return int(said) if _DIGITS.fullmatch(said) else None
 
 
 def flag(obj: object, *path: str) -> bool:

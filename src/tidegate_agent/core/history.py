@@ -118,11 +118,11 @@ def controlled_by(obj: Mapping[str, Any], uid: str) -> bool:
 
 def _replica_set(raw: Mapping[str, Any]) -> Revision | None:
     annotations = fields.texts(raw, "metadata", "annotations")
-    number = annotations.get(REVISION, "")
-    if not (number.isascii() and number.isdigit()):
+    number = fields.digits(annotations.get(REVISION, ""))
+    if number is None:
         return None
     template = plain(fields.mapping(raw, "spec", "template"))
-    return Revision(number=int(number), template=template, annotations=annotations)
+    return Revision(number=number, template=template, annotations=annotations)
 
 
 def _controller_revision(raw: Mapping[str, Any]) -> Revision | None:

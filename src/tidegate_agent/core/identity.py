@@ -35,6 +35,7 @@ _GROUP: Final = re.compile(r"[A-Za-z0-9_.:@/-]{1,100}")
 _RUN: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _JTI: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _ACTION: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_GROUPS: Final = 500
 
 
@@ -47,12 +48,14 @@ class Statement:
         groups: The groups that Tidegate vouches for.
         run: The run, which is the idempotency key.
         action: The action's name in Tidegate's configuration.
+        token: The signed statement itself, where there is one. It is no part of what is said.
     """
 
     subject: str
     groups: tuple[str, ...]
     run: str
     action: str
+    token: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +151,70 @@ def verify(token: str, expected: Expected, *, keys: Keys, memory: Memory) -> Sta
         IdentityError: It does not; `reason` says why.
         UnavailableError: It may hold, but cannot be remembered as used.
     """
+    announced = announce(token, expected, keys=keys)
+    return arrive(announced, expected.body, memory=memory, now=expected.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """A statement that holds for a request, as far as its head tells: the body is to come."""
+
+    who: Statement
+    jti: str
+    expires: float
+    body_sha256: str
+
+
+def announce(token: str, expected: Expected, *, keys: Keys) -> Announced:
+    """Return the statement if it holds for a request whose body is not looked at.
+
+    Raises:
+        IdentityError: It does not; `reason` says why.
+    """
     claims = _signed(token, keys)
     expires = _check_times(claims, expected.now)
+    _check_head(claims, expected)
+    return Announced(
+        who=_statement(claims, token, expected.key),
+        jti=_word(claims, "jti", _JTI),
+        expires=expires,
+        body_sha256=_word(claims, "body_sha256", _DIGEST, "wrong_body"),
+    )
+
+
+def arrive(announced: Announced, body: bytes, *, memory: Memory, now: float) -> Statement:
+    """Return the statement, now used up, if it was made for that body.
+
+    Raises:
+        IdentityError: It was not, or it has been used before.
+        UnavailableError: It may hold, but cannot be remembered as used.
+    """
+    if not _same(announced.body_sha256, hashlib.sha256(body).hexdigest()):
+        raise IdentityError("wrong_body")
+    memory.use(announced.jti, expires=announced.expires, now=now)
+    return announced.who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """A statement that held once: who asked, and until when the request was good."""
+
+    who: Statement
+    expires: float
+
+
+def recall(token: str, expected: Expected, *, keys: Keys) -> Recalled:
+    """Return what a kept statement says, if it was made for that request: at whatever time.
+
+    Raises:
+        IdentityError: It was not; `reason` says why.
+    """
+    claims = _signed(token, keys)
+    expires = _seconds(claims.get("exp"))
+    if expires is None:
+        raise IdentityError("no_times")
     _check_binding(claims, expected)
-    statement = _statement(claims)
-    if not hmac.compare_digest(statement.run.encode(), expected.key.encode()):
-        raise IdentityError("wrong_run")
-    memory.use(_word(claims, "jti", _JTI), expires=expires, now=expected.now)
-    return statement
+    return Recalled(who=_statement(claims, token, expected.key), expires=expires)
 
 
 def _signed(token: str, keys: Keys) -> Mapping[str, Any]:
@@ -195,37 +254,49 @@ def _check_times(claims: Mapping[str, Any], now: float) -> float:
 
 
 def _check_binding(claims: Mapping[str, Any], expected: Expected) -> None:
-    digest = hashlib.sha256(expected.body).hexdigest()
+    _check_head(claims, expected)
+    said = _word(claims, "body_sha256", _DIGEST, "wrong_body")
+    if not _same(said, hashlib.sha256(expected.body).hexdigest()):
+        raise IdentityError("wrong_body")
+
+
+def _check_head(claims: Mapping[str, Any], expected: Expected) -> None:
     for claim, value, reason in (
         ("iss", expected.issuer, "wrong_issuer"),
         ("aud", expected.audience, "wrong_audience"),
         ("method", expected.method, "wrong_method"),
         ("path", expected.path, "wrong_path"),
-        ("body_sha256", digest, "wrong_body"),
     ):
         said = claims.get(claim)
         if not isinstance(said, str) or not _same(said, value):
             raise IdentityError(reason)
 
 
-def _statement(claims: Mapping[str, Any]) -> Statement:
+def _statement(claims: Mapping[str, Any], token: str, key: str) -> Statement:
+    """Return what a statement says of somebody. Raises `IdentityError` if for another run."""
     groups = claims.get("groups", [])
     if not isinstance(groups, list) or len(groups) > _MAX_GROUPS:
         raise IdentityError("bad_groups")
     if not all(isinstance(group, str) and _GROUP.fullmatch(group) for group in groups):
         raise IdentityError("bad_groups")
+    run = _word(claims, "run", _RUN)
+    if not hmac.compare_digest(run.encode(), key.encode()):
+        raise IdentityError("wrong_run")
     return Statement(
         subject=_word(claims, "sub", _SUBJECT),
         groups=tuple(groups),
-        run=_word(claims, "run", _RUN),
+        run=run,
         action=_word(claims, "action", _ACTION),
+        token=token,
     )
 
 
-def _word(claims: Mapping[str, Any], name: str, shape: re.Pattern[str]) -> str:
+def _word(
+    claims: Mapping[str, Any], name: str, shape: re.Pattern[str], reason: str | None = None
+) -> str:
     value = claims.get(name)
     if not isinstance(value, str) or not shape.fullmatch(value):
-        raise IdentityError(f"bad_{name}")
+        raise IdentityError(reason or f"bad_{name}")
     return value
 
 

@@ -136,7 +136,9 @@ def check(image: Image, *, now: str, registries: Sequence[str], digest_required:
     have = parse(now)
     allowed = registries or ((_whole(have),) if have is not None else ())
     place = _whole(image)
-    if not any(each == ANY or place == each or place.startswith(f"{each}/") for each in allowed):
+    if place not in allowed and not any(
+        each == ANY or place.startswith(f"{each}/") for each in registries
+    ):
         raise NotAllowedError(
             f"Images from {image.repository} may not be deployed here; from {_or(allowed)} they "
             "may.",

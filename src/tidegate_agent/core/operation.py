@@ -1,7 +1,7 @@
 """One change, from its claim to its end: its phases, and what can be told from its record."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +13,10 @@ from tidegate_agent.core.rules import MIN_KEPT_SECONDS
 from tidegate_agent.core.workload import RESTARTED_AT, RUN, Workload, fingerprint
 
 MAX_STEPS: Final = 40
+MAX_BODY_BYTES: Final = 16_384
+#: The longest that the API server works on a request that nobody waits for (`--request-timeout`).
+#: https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
+UNDER_WAY_SECONDS: Final = 60.0
 
 
 class Phase(StrEnum):
@@ -99,6 +103,8 @@ class Operation:
         holder: Which agent is at it, until `lease_until`.
         deadline_at: When it has failed if it has not ended; seconds since the Unix epoch.
         put_off: Who asked was told to come again: nobody else goes on with it.
+        sent_until: Until when a change that was sent may still arrive, whoever sent it.
+        body: What the statement in `who` was signed over; empty where it was too long to keep.
         version: resourceVersion of the ConfigMap; empty before it is created.
     """
 
@@ -118,6 +124,8 @@ class Operation:
     version: str = ""
     digest: str = ""
     put_off: bool = False
+    sent_until: float = 0.0
+    body: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
@@ -146,8 +154,9 @@ def claim(
     now: float,
     lease_seconds: float,
     rollout_seconds: float,
+    body: bytes = b"",
 ) -> Operation:
-    """Return the operation that a request begins."""
+    """Return the operation that a request begins, made by *body*."""
     return Operation(
         asked=asked,
         who=who,
@@ -156,7 +165,8 @@ def claim(
         lease_until=now + lease_seconds,
         begun_at=now,
         deadline_at=now + rollout_seconds,
-        digest=request.digest(asked),
+        digest=request.digest(asked, who.subject),
+        body=body if len(body) <= MAX_BODY_BYTES else b"",
         steps=(Step(at=now, text="Taken."),),
     )
 
@@ -171,11 +181,16 @@ def planned(operation: Operation, plan: Plan, *, lease_until: float) -> Operatio
         before=plan.before,
         after=plan.after,
         message=plan.message,
-        revision=int(target) if target.isdigit() else None,
+        revision=fields.digits(target),
     )
-    return replace(
-        operation, phase=Phase.PLANNED, noted=noted, message=plan.message, lease_until=lease_until
-    )
+    written = replace(operation, phase=Phase.PLANNED, noted=noted, message=plan.message)
+    return leased(written, lease_until)
+
+
+def leased(operation: Operation, until: float) -> Operation:
+    """Return the operation that is held, and sent by its holder, until then and no later."""
+    sent = max(operation.sent_until, until + UNDER_WAY_SECONDS)
+    return replace(operation, lease_until=until, sent_until=sent)
 
 
 def applied(operation: Operation, after: Workload, *, now: float, found: bool = False) -> Operation:

@@ -5,6 +5,7 @@ creation win. Everything after is an update of the version last read, so that of
 learns that it is no longer the one to write.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ PHASE_LABEL: Final = "tidegate.dev/phase"
 SELECTOR: Final = f"{LABEL}={LABEL_VALUE}"
 _ENTRY: Final = "operation.json"
 _FORMAT: Final = 1
+_LATEST: Final = 4e9  # seconds since the Unix epoch: the year 2096
+_MOST: Final = 10**18
+_LEVELS: Final = ("info", "warning", "error")
 
 
 def name(key: str) -> str:
@@ -71,6 +75,8 @@ def _content(operation: Operation) -> dict[str, Any]:
         "run": operation.who.run,
         "subject": operation.who.subject,
         "groups": list(operation.who.groups),
+        "statement": operation.who.token,
+        "body": base64.b64encode(operation.body).decode(),
         "action": operation.who.action,
         "phase": operation.phase.value,
         "message": operation.message,
@@ -81,6 +87,7 @@ def _content(operation: Operation) -> dict[str, Any]:
         "deadline_at": operation.deadline_at,
         "ended_at": operation.ended_at,
         "put_off": operation.put_off,
+        "sent_until": operation.sent_until,
         "steps": [[step.at, step.level, step.text] for step in operation.steps],
         "noted": _members(operation.noted),
         "applied": _members(operation.applied),
@@ -89,33 +96,131 @@ def _content(operation: Operation) -> dict[str, Any]:
 
 
 def _operation(content: Mapping[str, Any], version: str) -> Operation:
+    """Return the operation, every member of which is what it has to be.
+
+    Raises:
+        TypeError, ValueError, KeyError, InputError: One is not.
+    """
     asked = request.order(content["verb"], content["params"])
     if not isinstance(asked, ChangeOrder):
         raise TypeError("not a change")
-    noted, made, refusal = content["noted"], content["applied"], content["refusal"]
+    lease_until, ended_at = _seconds(content["lease_until"]), content["ended_at"]
     return Operation(
         asked=asked,
         who=Statement(
-            subject=content["subject"],
-            groups=tuple(content["groups"]),
-            run=content["run"],
-            action=content["action"],
+            subject=_text(content["subject"]),
+            groups=tuple(_text(each) for each in _list(content["groups"])),
+            run=_text(content["run"]),
+            action=_text(content["action"]),
+            token=_text(content.get("statement", "")),
         ),
         phase=Phase(content["phase"]),
-        holder=content["holder"],
-        lease_until=float(content["lease_until"]),
-        begun_at=float(content["begun_at"]),
-        deadline_at=float(content["deadline_at"]),
-        message=content["message"],
-        steps=tuple(Step(at=at, level=level, text=text) for at, level, text in content["steps"]),
-        noted=None if noted is None else Noted(**noted),
-        applied=None if made is None else Applied(**made),
-        refusal=None if refusal is None else Refusal(**refusal),
-        ended_at=content["ended_at"],
-        put_off=content["put_off"],
+        holder=_text(content["holder"]),
+        lease_until=lease_until,
+        begun_at=_seconds(content["begun_at"]),
+        deadline_at=_seconds(content["deadline_at"]),
+        message=_text(content["message"]),
+        steps=tuple(_step(each) for each in _list(content["steps"])),
+        noted=_noted(content["noted"]),
+        applied=_applied(content["applied"]),
+        refusal=_refusal(content["refusal"]),
+        ended_at=None if ended_at is None else _seconds(ended_at),
+        put_off=_flag(content["put_off"]),
+        sent_until=_seconds(content.get("sent_until", lease_until)),
+        body=base64.b64decode(_text(content.get("body", "")), validate=True),
         version=version,
-        digest=content["digest"],
+        digest=_text(content["digest"]),
     )
+
+
+def _step(value: object) -> Step:
+    at, level, text = _list(value)
+    if level not in _LEVELS:
+        raise ValueError("not a level")
+    return Step(at=_seconds(at), level=level, text=_text(text))
+
+
+def _noted(value: object) -> Noted | None:
+    if value is None:
+        return None
+    said = _object(value, Noted)
+    revision = said["revision"]
+    return Noted(
+        uid=_text(said["uid"]),
+        resource_version=_text(said["resource_version"]),
+        generation=_count(said["generation"]),
+        before=_texts(said["before"]),
+        after=_texts(said["after"]),
+        message=_text(said["message"]),
+        revision=None if revision is None else _count(revision),
+    )
+
+
+def _applied(value: object) -> Applied | None:
+    if value is None:
+        return None
+    said = _object(value, Applied)
+    return Applied(
+        generation=_count(said["generation"]),
+        template=_text(said["template"]),
+        replicas=_count(said["replicas"]),
+        at=_seconds(said["at"]),
+    )
+
+
+def _refusal(value: object) -> Refusal | None:
+    if value is None:
+        return None
+    said = _object(value, Refusal)
+    status, field = _count(said["status"]), said["field"]
+    if not 400 <= status <= 499:
+        raise ValueError("not a refusal")
+    named = None if field is None else _text(field)
+    return Refusal(status=status, notice=_text(said["notice"]), field=named)
+
+
+def _object(value: object, of: type[Noted | Applied | Refusal]) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or value.keys() != of.__dataclass_fields__.keys():
+        raise TypeError("not as it was written")
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    value.encode()  # half a surrogate pair can be written down, and not be answered
+    return value
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return {_text(name): _text(text) for name, text in value.items()}
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError("not a count")
+    return value
+
+
+def _seconds(value: object) -> float:
+    """Return a moment that can be told; not a number is no moment, and no end of time is."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _LATEST:
+        raise TypeError("not a moment")
+    return float(value)
 
 
 def _members(value: Noted | Applied | Refusal | None) -> dict[str, Any] | None:

@@ -223,9 +223,9 @@ def verb_of(asked: ChangeOrder) -> str:
     return type(asked).__name__.lower()
 
 
-def digest(asked: ChangeOrder) -> str:
-    """Return what two requests have in common that ask for the same (SHA-256, hex)."""
-    said = [verb_of(asked), canonical(asked)]
+def digest(asked: ChangeOrder, subject: str) -> str:
+    """Return what two requests have in common by which one person asks for the same (hex)."""
+    said = [verb_of(asked), canonical(asked), subject]
     text = json.dumps(said, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -79,6 +79,11 @@ class Rules:
     max_records: int = 2_000
     """How many records of ended operations are kept, the newest; none goes within a day."""
 
+    @property
+    def send_seconds(self) -> float:
+        """Return how long a change may be on its way: it ends before the lease that covers it."""
+        return self.lease_seconds / 2
+
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         found = [*roles.problems(self.roles), *self._problems()]

@@ -1,4 +1,8 @@
-"""Who gets in: a request's bytes, read within a bound, and proof of who sent them and for whom."""
+"""Who gets in: proof of who asks and for whom, and then a request's bytes, read within a bound.
+
+Whatever a head tells is checked before a byte of the body is waited for, so that nobody makes the
+agent wait who has no statement, and nobody does so twice with one.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,9 +11,9 @@ from typing import Final, Protocol
 from starlette.requests import ClientDisconnect, Request
 
 from tidegate_agent.core import identity
-from tidegate_agent.core.identity import Expected, Keys, Memory, Statement
+from tidegate_agent.core.identity import Announced, Expected, Keys, Memory, Statement
 from tidegate_agent.core.rules import Rules
-from tidegate_agent.errors import InputError
+from tidegate_agent.errors import IdentityError, InputError
 from tidegate_agent.ports import Clock
 
 MAX_BODY_BYTES: Final = 65_536
@@ -47,6 +51,7 @@ class Admission:
     callers: Callers | None
     clock: Clock
     memory: Memory = field(default_factory=Memory)
+    _arriving: set[str] = field(default_factory=set, init=False)
 
     async def admit(self, request: Request) -> Admitted:
         """Return the request's body and who asked.
@@ -56,32 +61,43 @@ class Admission:
             IdentityError: It does not prove who asked.
             UnavailableError: That cannot be told now.
         """
-        body = await _body(request)
+        _check_length(request)
         # Ours first: it costs the cluster nothing to be asked by somebody who has no statement.
-        who = self._identify(request, body)
+        announced = self._announced(request)
+        if announced.jti in self._arriving:
+            raise IdentityError("replayed")
+        self._arriving.add(announced.jti)
+        try:
+            body = await _body(request)
+        finally:
+            self._arriving.discard(announced.jti)
+        who = identity.arrive(announced, body, memory=self.memory, now=self.clock.now())
         if self.callers is not None:
             await self.callers.check(_single(request, "authorization"))
         return Admitted(body=body, who=who)
 
-    def _identify(self, request: Request, body: bytes) -> Statement:
+    def _announced(self, request: Request) -> Announced:
         expected = Expected(
             issuer=self.rules.issuer,
             audience=self.rules.audience,
             method=request.method,
             path=_path(request),
-            body=body,
+            body=b"",  # it is to come
             key=_single(request, "idempotency-key"),
             now=self.clock.now(),
         )
         token = _single(request, "tidegate-identity")
-        return identity.verify(token, expected, keys=self.keys, memory=self.memory)
+        return identity.announce(token, expected, keys=self.keys)
+
+
+def _check_length(request: Request) -> None:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 12 or int(declared) > MAX_BODY_BYTES):
+        raise _too_large()
 
 
 async def _body(request: Request) -> bytes:
     """Return the body, no more of it read than is allowed."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 12 or int(declared) > MAX_BODY_BYTES):
-        raise _too_large()
     content = bytearray()
     try:
         async with asyncio.timeout(READ_SECONDS):

@@ -1,10 +1,12 @@
 """The listener that Tidegate calls.
 
-Every request takes the same way: its bytes are read within a bound, who asked is proven over
-exactly these bytes, and only then is anything in them looked at. Whatever comes is answered with
-a JSON object; a reason why somebody was not believed goes to the log and never into an answer.
+Every request takes the same way: who asked is proven by its head, its bytes are read within a
+bound, the proof has to be of exactly these bytes, and only then is anything in them looked at.
+Whatever comes is answered with a JSON object; a reason why somebody was not believed goes to the
+log and never into an answer.
 """
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from tidegate_agent.app.agent import Agent
 from tidegate_agent.core import answer as answers
@@ -34,7 +37,9 @@ from tidegate_agent.errors import (
 from tidegate_agent.ports import Clock, Journal
 
 MAX_IN_FLIGHT: Final = 256
+MAX_ARRIVING: Final = 128  # whose body, or whose caller's token, is waited for
 MAX_STATUS_CHARS: Final = 100
+MAX_FIELD_CHARS: Final = 200
 BROKEN: Final = "The agent broke down at this. Whether it was done is not known: look first."
 _CROWDED: Final = "The agent is at too much at once."
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -62,6 +67,7 @@ class AgentApp:
         self._journal = journal
         self._metrics = metrics
         self._in_flight = 0
+        self._arriving = 0
         app = Starlette(routes=list(self._routes()), exception_handlers={HTTPException: _not_here})
         app.router.redirect_slashes = False  # a path is another, or it is signed as it stands
         self.app: ASGIApp = app
@@ -96,35 +102,49 @@ class AgentApp:
 
         async def endpoint(request: Request) -> Response:
             begun = self._clock.monotonic()
-            self._count(1)
-            try:
-                answer = await self._answer(verb, act, request, has_body=has_body)
-            finally:
-                self._count(-1)
+            answer, response = await self._answer(verb, act, request, has_body=has_body)
             seconds = self._clock.monotonic() - begun
             self._metrics.answered(verb, answer.status, seconds)
             self._note(verb, request, answer, seconds)
-            return _response(answer, request)
+            return response
 
         return endpoint
 
-    async def _answer(self, verb: str, act: _Act, request: Request, *, has_body: bool) -> Answer:
+    async def _answer(
+        self, verb: str, act: _Act, request: Request, *, has_body: bool
+    ) -> tuple[Answer, Response]:
         try:
-            if self._in_flight > MAX_IN_FLIGHT:
-                raise UnavailableError(_CROWDED, retry_after=1.0)  # noqa: TRY301 - one way to answer
             _check_form(request, has_body=has_body)
-            admitted = await self._admission.admit(request)
+            admitted = await self._admitted(request)
             request.state.who = admitted.who
-            return await act(admitted, request)
+            answer = await self._acted(act, admitted, request)
+            return answer, _response(answer, request)
         except IdentityError as error:
             self._journal.note("not_admitted", level="warning", verb=verb, reason=error.reason)
             self._metrics.refused(error.reason)
-            return answers.of_error(error)
+            answer = answers.of_error(error)
         except (RefusedError, UnavailableError, KubernetesError) as error:
-            return answers.of_error(error)
+            answer = answers.of_error(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered and noted
             self._journal.note("broken", level="error", verb=verb, **_where(error))
-            return _failed(BROKEN)
+            answer = _failed(BROKEN)
+        return answer, _response(answer, request)
+
+    async def _admitted(self, request: Request) -> Admitted:
+        if self._in_flight >= MAX_IN_FLIGHT or self._arriving >= MAX_ARRIVING:
+            raise UnavailableError(_CROWDED, retry_after=1.0)
+        self._arriving += 1
+        try:
+            return await self._admission.admit(request)
+        finally:
+            self._arriving -= 1
+
+    async def _acted(self, act: _Act, admitted: Admitted, request: Request) -> Answer:
+        self._count(1)
+        try:
+            return await act(admitted, request)
+        finally:
+            self._count(-1)
 
     def _count(self, step: int) -> None:
         self._in_flight += step
@@ -142,6 +162,14 @@ class AgentApp:
             id=_request_id(request),
             ms=round(seconds * 1000, 1),
         )
+
+
+class _Ascii(JSONResponse):
+    """JSON in ASCII, which there is for every text: for half of a surrogate pair as well."""
+
+    @override
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def _check_form(request: Request, *, has_body: bool) -> None:
@@ -171,13 +199,18 @@ def _response(answer: Answer, request: Request) -> Response:
     request_id = _request_id(request)
     if request_id is not None:
         headers["X-Request-Id"] = request_id
-    return JSONResponse(_bounded(answer.content), answer.status, headers)
+    return _Ascii(_bounded(answer.content), answer.status, headers)
 
 
 def _bounded(content: Any) -> dict[str, Any]:
     """Return an answer that is no longer than Tidegate shows."""
     whole = dict(content)
-    for name, most in (("message", answers.MAX_MESSAGE), ("status", MAX_STATUS_CHARS)):
+    bounds = (
+        ("message", answers.MAX_MESSAGE),
+        ("status", MAX_STATUS_CHARS),
+        ("field", MAX_FIELD_CHARS),
+    )
+    for name, most in bounds:
         said = whole.get(name)
         if isinstance(said, str) and len(said) > most:
             whole[name] = f"{said[: most - 1]}…"

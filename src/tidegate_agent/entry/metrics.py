@@ -64,6 +64,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._keys_lost = Gauge(
+            "tidegate_agent_identity_keys_lost",
+            "1 while the file of the gateway's keys cannot be used: soon nobody is believed.",
+            registry=self._registry,
+        )
+
     def answered(self, verb: str, status: int, seconds: float) -> None:
         """A request was answered."""
         self._requests.labels(verb, str(status)).inc()
@@ -85,6 +91,10 @@ class Metrics:
     def in_flight(self, number: int) -> None:
         """So many requests are being answered."""
         self._in_flight.set(number)
+
+    def keys_usable(self, usable: bool) -> None:
+        """The file of the gateway's keys can be used, or cannot."""
+        self._keys_lost.set(0 if usable else 1)
 
     def text(self) -> bytes:
         """Return all of it."""

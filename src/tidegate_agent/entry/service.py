@@ -13,7 +13,6 @@ from tidegate_agent.adapters.tls import Certificate
 from tidegate_agent.app.agent import Agent
 from tidegate_agent.entry.listener import Listener
 from tidegate_agent.entry.monitoring import Readiness
-from tidegate_agent.errors import AgentError
 from tidegate_agent.ports import Clock, Journal
 
 PRUNE_SECONDS: Final = 3_600.0
@@ -81,7 +80,7 @@ class Service:
         while True:
             try:
                 await act()
-            except (AgentError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - one failure ends neither upkeep nor agent
                 why = type(error).__name__
                 self.journal.note("upkeep_failed", level="warning", what=act.__name__, error=why)
             await self.clock.sleep(seconds)

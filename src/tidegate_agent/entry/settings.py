@@ -15,6 +15,9 @@ from tidegate_agent.entry.format import FILE
 from tidegate_agent.entry.shapes import Complain, Keys, Many, Shape, Whole
 from tidegate_agent.errors import AgentError, ConfigError
 
+#: Half of what a list reads (`MAX_OBJECTS` of the client): the newest are never removed at once.
+MAX_RECORDS: Final = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
@@ -175,6 +178,8 @@ def _settings(taken: Mapping[str, Any], complain: Complain) -> Settings | None:
             complain((), problem, "change it")
         return None
     listen, metrics, kubernetes = taken["listen"], taken["metrics"], taken["kubernetes"]
+    if not _fits(taken, rules, complain):
+        return None
     tls = listen["tls"]
     return Settings(
         listen=Listen(
@@ -189,6 +194,22 @@ def _settings(taken: Mapping[str, Any], complain: Complain) -> Settings | None:
         cluster=Cluster(**kubernetes),
         rules=rules,
     )
+
+
+def _fits(taken: Mapping[str, Any], rules: Rules, complain: Complain) -> bool:
+    """Return whether what depends on each other goes together."""
+    fits = True
+    # A change is noted and then made, one call each, and both end while its lease holds.
+    longest = rules.lease_seconds // 2
+    if taken["kubernetes"]["timeout_seconds"] > longest:
+        what = f"two calls may take longer than an operation is held for ({rules.lease_seconds} s)"
+        complain(("kubernetes", "timeout_seconds"), what, f"write a number from 1 to {longest}")
+        fits = False
+    if taken["records"]["most"] > MAX_RECORDS:
+        what = "so many records are more than the agent can list"
+        complain(("records", "most"), what, f"write a number from 10 to {MAX_RECORDS}")
+        fits = False
+    return fits
 
 
 def _callers(taken: Mapping[str, Any] | None) -> Callers | None:

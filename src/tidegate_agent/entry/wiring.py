@@ -28,7 +28,7 @@ from tidegate_agent.entry.admission import Admission
 from tidegate_agent.entry.callers import CallerCheck
 from tidegate_agent.entry.document import MAX_CHARACTERS, Problem
 from tidegate_agent.entry.http import AgentApp
-from tidegate_agent.entry.listener import Listener
+from tidegate_agent.entry.listener import MAX_CONNECTIONS, Listener
 from tidegate_agent.entry.metrics import Metrics
 from tidegate_agent.entry.monitoring import Readiness, monitoring_app
 from tidegate_agent.entry.service import Service
@@ -38,6 +38,7 @@ from tidegate_agent.ports import Clock, Journal, Kubernetes
 
 DEFAULT_FILE: Final = "agent.yaml"
 FILE_VARIABLE: Final = "TIDEGATE_AGENT_CONFIG"
+PRIVATE_CONNECTIONS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,20 +133,28 @@ def assemble(configuration: Configuration) -> Service:
         timeout_seconds=settings.cluster.timeout_seconds,
         observe=metrics.called,
     )
+    keys = JwksFile(
+        configuration.near(settings.jwks),
+        clock=clock,
+        journal=journal,
+        usable=metrics.keys_usable,
+    )
     admission = Admission(
         rules=settings.rules,
-        keys=JwksFile(configuration.near(settings.jwks), clock=clock, journal=journal),
+        keys=keys,
         callers=_callers(settings, kubernetes, clock, journal),
         clock=clock,
     )
-    agent = Agent(kubernetes=kubernetes, clock=clock, journal=journal, rules=settings.rules)
+    agent = Agent(
+        kubernetes=kubernetes, clock=clock, journal=journal, rules=settings.rules, keys=keys
+    )
     app = AgentApp(agent, admission, clock=clock, journal=journal, metrics=metrics)
     readiness = Readiness(kubernetes.ready, clock)
     tls = _tls(configuration)
     public = _listener("listen", settings.listen, app.app, tls)
     try:
         monitoring = monitoring_app(readiness, metrics)
-        private = _listener("metrics", settings.metrics, monitoring, None)
+        private = _listener("metrics", settings.metrics, monitoring, None, PRIVATE_CONNECTIONS)
     except SettingsError:
         public.close()
         raise
@@ -170,9 +179,15 @@ def _callers(
     return CallerCheck(settings.callers, kubernetes, clock=clock, journal=journal)
 
 
-def _listener(key: str, listen: Listen, app: ASGIApp, tls: ssl.SSLContext | None) -> Listener:
+def _listener(
+    key: str,
+    listen: Listen,
+    app: ASGIApp,
+    tls: ssl.SSLContext | None,
+    max_connections: int = MAX_CONNECTIONS,
+) -> Listener:
     try:
-        return Listener(app, listen, tls=tls)
+        return Listener(app, listen, tls=tls, max_connections=max_connections)
     except OSError as error:
         what = f"cannot listen on {listen.host}:{listen.port}: {error.strerror}"
         mend = f"stop what listens there, or set {key}.port"

@@ -71,6 +71,31 @@ async def test_it_is_run_anew_when_its_token_is_refused(tmp_path: Path) -> None:
     assert _runs(tmp_path) == 2
 
 
+async def test_many_requests_at_once_share_a_failure_and_so_do_those_of_the_next_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proof = ExecProof(_plugin(tmp_path, f"{_counted(tmp_path, 'x')}\nsys.exit(3)"))
+    for _ in range(2):
+        failed = await asyncio.gather(*(proof.header() for _ in range(5)), return_exceptions=True)
+        assert [str(each)[-11:] for each in failed] == ["exit code 3"] * 5
+    assert _runs(tmp_path) == 1
+    monkeypatch.setattr(exec_plugin, "FAILED_SECONDS", 0.0)
+    with pytest.raises(CredentialsError):
+        await proof.header()
+    assert _runs(tmp_path) == 2
+
+
+async def test_who_gives_up_waiting_leaves_the_run_to_the_others(tmp_path: Path) -> None:
+    program = f"time.sleep(0.5)\n{_counted(tmp_path, _says({'token': 't'}))}"
+    proof = ExecProof(_plugin(tmp_path, program))
+    waiting = asyncio.create_task(proof.header())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await proof.header()
+    assert await waiting == "Bearer t"
+    assert _runs(tmp_path) == 1
+
+
 async def test_it_is_told_what_is_wanted(tmp_path: Path) -> None:
     program = (
         "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"

@@ -1,6 +1,8 @@
 """What a client makes of an API server that is away, slow, busy, broken or talks nonsense."""
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,18 +10,19 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.agent.adapters.scripted import Scripted, answer, failure, scripted
-from tidegate_agent.adapters.kubernetes import Credentials, KubernetesClient
+from tidegate_agent.adapters.kubernetes import Credentials, CredentialsError, KubernetesClient
 from tidegate_agent.adapters.kubernetes.proof import FixedProof
 from tidegate_agent.core.access import Review
+from tidegate_agent.core.answer import of_error
 from tidegate_agent.core.kinds import CONFIG_MAP, DEPLOYMENT
 from tidegate_agent.errors import (
     AmbiguousError,
     BusyError,
-    ExpiredError,
     ForbiddenError,
     InputError,
     KubernetesError,
     UnauthorizedError,
+    UnavailableError,
     UnreachableError,
 )
 from tidegate_agent.ports import PatchType
@@ -198,13 +201,52 @@ async def test_a_redirect_is_not_followed() -> None:
         assert len(at.server.asked) == 1
 
 
-async def test_an_answer_that_is_too_long_is_not_read() -> None:
-    endless = answer(200, b"x")[:-1].replace(
-        b"Content-Length: 1\r\n", b"Content-Length: 99999999\r\n"
-    )
-    async with stand(endless + b"x" * 20_000_000, endless, endless) as at:
-        with pytest.raises(UnreachableError):
+def _endless() -> bytes:
+    head = answer(200, b"x")[:-1].replace(b"Length: 1\r\n", b"Length: 99999999\r\n")
+    return head + b"x" * 17_000_000
+
+
+async def test_an_answer_that_is_too_long_is_not_read_to_its_end_and_not_asked_for_again() -> None:
+    async with stand(*[_endless()] * 3) as at:
+        with pytest.raises(UnavailableError, match="more than the agent reads"):
             await at.client.get(CONFIG_MAP, "staging", "one")
+        assert (len(at.server.asked), at.waits) == (1, [])
+
+
+async def test_a_page_that_is_too_long_is_asked_for_in_smaller_ones() -> None:
+    first = {"items": [CONFIG], "metadata": {"continue": "token", "resourceVersion": "7"}}
+    last = {"items": [CONFIG], "metadata": {"resourceVersion": "7"}}
+    async with stand(_endless(), answer(200, first), answer(200, last)) as at:
+        assert len((await at.client.list(CONFIG_MAP, "staging")).items) == 2
+        limits = [re.findall(r"limit=(\d+)", head) for head in at.server.asked]
+        assert limits == [["250"], ["50"], ["50"]]
+        assert "continue=token" in at.server.asked[2]
+
+
+async def test_an_object_that_is_too_long_to_be_listed_is_told_as_that() -> None:
+    async with stand(*[_endless()] * 9) as at:
+        with pytest.raises(UnavailableError, match="more than the agent reads"):
+            await at.client.list(CONFIG_MAP, "staging")
+        assert "limit=1&" in at.server.asked[-1].replace(" HTTP", "& HTTP")
+        assert len(at.server.asked) == 5
+
+
+async def test_pages_without_end_are_not_followed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate_agent.adapters.kubernetes.client.MAX_PAGES", 5)
+    page = answer(200, {"items": [], "metadata": {"continue": "on"}})
+    async with stand(*[page] * 9) as at:
+        with pytest.raises(UnavailableError, match="more than the agent reads"):
+            await at.client.list(CONFIG_MAP, "staging")
+        assert len(at.server.asked) == 5
+
+
+async def test_pages_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate_agent.adapters.kubernetes.client.MAX_LIST_BYTES", 2_000)
+    page = answer(200, {"items": ["x" * 900], "metadata": {"continue": "on"}})
+    async with stand(*[page] * 9) as at:
+        with pytest.raises(UnavailableError):
+            await at.client.list(CONFIG_MAP, "staging")
+        assert len(at.server.asked) == 3
 
 
 async def test_a_log_is_cut_where_it_was_said_whatever_the_server_sends() -> None:
@@ -242,10 +284,25 @@ async def test_pages_that_the_server_no_longer_remembers_are_asked_for_at_once_a
         assert "limit=" not in at.server.asked[2]
 
 
-async def test_what_the_server_no_longer_remembers_at_all_is_expired() -> None:
-    async with stand(*[answer(410, failure(410, "Expired"))] * 2) as at:
-        with pytest.raises(ExpiredError):
-            await at.client.list(CONFIG_MAP, "staging")
+async def test_what_the_server_no_longer_remembers_at_all_may_be_asked_later() -> None:
+    gone = answer(410, failure(410, "Expired"))
+    async with stand(gone, gone, gone, gone) as at:
+        for ask in (
+            lambda: at.client.list(CONFIG_MAP, "staging"),
+            lambda: at.client.get(CONFIG_MAP, "staging", "one"),
+            lambda: _patch(at.client),
+        ):
+            with pytest.raises(BusyError) as caught:
+                await ask()
+            assert of_error(caught.value).status == 503
+
+
+async def test_a_server_that_waited_for_too_long_may_be_asked_later() -> None:
+    async with stand(*[answer(408, failure(408, "Timeout"))] * 4) as at:
+        for ask in (lambda: at.client.get(CONFIG_MAP, "staging", "a"), lambda: _patch(at.client)):
+            with pytest.raises(BusyError) as caught:
+                await ask()
+            assert of_error(caught.value).status == 503
 
 
 @pytest.mark.parametrize("said", [{}, {"items": {}, "metadata": {}}, {"items": [], "metadata": []}])
@@ -285,6 +342,39 @@ async def test_a_fixed_token_that_is_not_known_is_not_shown_twice() -> None:
         await client.close()
 
 
+async def test_credentials_that_cannot_be_had_are_not_asked_for_again_by_the_same_read() -> None:
+    async with scripted() as server:
+        proof = Failing()
+        client = KubernetesClient(Credentials(server=server.url, proof=proof), sleep=asyncio.sleep)
+        with pytest.raises(UnreachableError, match="no token today"):
+            await client.get(CONFIG_MAP, "staging", "one")
+        assert (proof.asked, server.asked) == (1, [])
+        await client.close()
+
+
+async def test_credentials_that_do_not_come_are_waited_for_no_longer_than_an_answer() -> None:
+    async with scripted() as server:
+        credentials = Credentials(server=server.url, proof=Hanging())
+        client = KubernetesClient(credentials, sleep=asyncio.sleep, timeout_seconds=0.1)
+        async with asyncio.timeout(2):
+            with pytest.raises(UnreachableError, match="no credentials"):
+                await client.get(CONFIG_MAP, "staging", "one")
+            with pytest.raises(UnreachableError, match="no credentials"):
+                await _patch(client)
+        await client.close()
+
+
+async def test_credentials_and_answer_have_to_come_within_one_time() -> None:
+    async with scripted(5.0) as server:
+        credentials = Credentials(server=server.url, proof=Hanging(0.4))
+        client = KubernetesClient(credentials, sleep=asyncio.sleep, timeout_seconds=0.5)
+        begun = time.monotonic()
+        with pytest.raises(AmbiguousError):
+            await _patch(client)
+        assert time.monotonic() - begun < 0.8
+        await client.close()
+
+
 async def test_each_request_is_told_with_its_status() -> None:
     told: list[tuple[str, str, int]] = []
     observe: Callable[[str, str, int, float], None] = lambda *seen: told.append(seen[:3])  # noqa: E731
@@ -310,6 +400,34 @@ class Rotating:
 
     def refused(self) -> bool:
         return True
+
+
+class Failing:
+    """A token that cannot be had."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def header(self) -> str | None:
+        self.asked += 1
+        raise CredentialsError("no token today")
+
+    def refused(self) -> bool:
+        return True
+
+
+class Hanging:
+    """A token that comes late."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self._seconds = seconds
+
+    async def header(self) -> str | None:
+        await asyncio.sleep(self._seconds)
+        return "Bearer late"
+
+    def refused(self) -> bool:
+        return False
 
 
 def _bearer(head: str) -> str:

@@ -1,14 +1,17 @@
 """A cluster, agents in it, and people who ask: the real client against the embedded API server."""
 
+import base64
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typing_extensions import override
 
 from tidegate_agent.adapters.clock import SystemClock
@@ -16,7 +19,7 @@ from tidegate_agent.adapters.kubernetes import KubernetesClient, from_kubeconfig
 from tidegate_agent.app.agent import Agent
 from tidegate_agent.core import answer
 from tidegate_agent.core.answer import Answer
-from tidegate_agent.core.identity import Statement
+from tidegate_agent.core.identity import Keys, Statement
 from tidegate_agent.core.roles import Role, Roles
 from tidegate_agent.core.rules import Rules
 from tidegate_agent.errors import KubernetesError, RefusedError, UnavailableError
@@ -58,6 +61,15 @@ RULES: Final = Rules(
     registries=(REGISTRY,),
     max_replicas=10,
 )
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+_KEY: Final = Ed25519PrivateKey.generate()
+_PUBLIC: Final = _base64url(_KEY.public_key().public_bytes_raw())
+KEYS: Final = Keys({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "stage", "x": _PUBLIC}]})
 
 
 class MovableClock(SystemClock):
@@ -109,6 +121,7 @@ class Stage:
         *,
         through: Callable[[Kubernetes], Kubernetes] | None = None,
         rules: Rules | None = None,
+        keys: Keys | None = KEYS,
     ) -> Agent:
         """Return another agent in the same cluster, as after a start."""
         client = self.client if through is None else through(self.client)
@@ -117,6 +130,7 @@ class Stage:
             clock=self.clock,
             journal=self.notes,
             rules=rules or self.rules,
+            keys=keys,
         )
 
     async def ask(
@@ -134,19 +148,22 @@ class Stage:
             params.setdefault("deployment", "web")
         body = json.dumps({"run_id": run, "params": params}).encode()
         try:
-            return await (agent or self.agent).ask(verb, body, statement(run, who))
+            asking = replace(statement(run, who), token=signed(verb, body, run, who))
+            return await (agent or self.agent).ask(verb, body, asking)
         except (RefusedError, UnavailableError, KubernetesError) as error:
             return answer.of_error(error)
 
-    async def follow(self, run: str = "run-1", *, agent: Agent | None = None) -> Answer:
+    async def follow(
+        self, run: str = "run-1", *, agent: Agent | None = None, who: str = DEPLOYER
+    ) -> Answer:
         try:
-            return await (agent or self.agent).follow(run, statement(run))
+            return await (agent or self.agent).follow(run, statement(run, who))
         except (RefusedError, UnavailableError, KubernetesError) as error:
             return answer.of_error(error)
 
-    async def cancel(self, run: str = "run-1") -> Answer:
+    async def cancel(self, run: str = "run-1", *, who: str = DEPLOYER) -> Answer:
         try:
-            return await self.agent.cancel(run, statement(run))
+            return await self.agent.cancel(run, statement(run, who))
         except (RefusedError, UnavailableError, KubernetesError) as error:
             return answer.of_error(error)
 
@@ -211,6 +228,28 @@ class Stage:
 def statement(run: str, who: str = DEPLOYER) -> Statement:
     groups = ("SDEV",) if who == DEPLOYER else ()
     return Statement(subject=who, groups=groups, run=run, action="deploy")
+
+
+def signed(verb: str, body: bytes, run: str, who: str = DEPLOYER, **claimed: Any) -> str:
+    """Return the statement of a request, as the gateway signs it; *claimed* bends it."""
+    now = int(time.time())
+    claims = {
+        "iss": RULES.issuer,
+        "aud": RULES.audience,
+        "sub": who,
+        "groups": list(statement(run, who).groups),
+        "run": run,
+        "action": "deploy",
+        "jti": run,
+        "iat": now,
+        "exp": now + 60,
+        "method": "POST",
+        "path": f"/api/v1/{verb}",
+        "body_sha256": hashlib.sha256(body).hexdigest(),
+    }
+    parts = ({"alg": "EdDSA", "kid": "stage"}, claims | claimed)
+    text = ".".join(_base64url(json.dumps(part).encode()) for part in parts)
+    return f"{text}.{_base64url(_KEY.sign(text.encode()))}"
 
 
 @asynccontextmanager

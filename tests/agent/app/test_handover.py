@@ -1,15 +1,19 @@
 """What one agent leaves, another goes on with; the one that was thought dead does no more."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from tests.agent.app import mishaps
 from tests.agent.app.mishaps import Holder, Killed, Killer
-from tests.agent.app.stage import RULES, Stage, only
+from tests.agent.app.stage import RULES, Stage, bind, only
+from tidegate_agent.core.operation import UNDER_WAY_SECONDS
 from tidegate_agent.errors import ConflictError, UnreachableError
 from tidegate_dev.kubernetes.bootstrap import rule
-from tidegate_dev.kubernetes.resources import CONFIG_MAPS, DEPLOYMENTS
+from tidegate_dev.kubernetes.resources import CONFIG_MAPS, DEPLOYMENTS, ROLE_BINDINGS
 
 
 async def left_planned(stage: Stage) -> None:
@@ -138,10 +142,135 @@ async def test_what_was_planned_and_not_made_is_cancelled_without_being_made(
     stage: Stage,
 ) -> None:
     await left_planned(stage)
+    stage.clock.ahead += UNDER_WAY_SECONDS
     told = await stage.cancel()
     assert told.content["phase"] == "cancelled"
     assert "before anything was done" in told.content["message"]
     assert stage.effects() == []
+
+
+async def test_nobody_is_told_that_nothing_was_done_while_what_was_sent_may_still_arrive(
+    stage: Stage,
+) -> None:
+    sending = Holder(4)  # just before the patch: the API server takes its time
+    slow = asyncio.create_task(stage.ask("restart", agent=stage.new_agent(through=sending)))
+    await sending.is_held.wait()
+    stage.clock.ahead += RULES.lease_seconds + 1
+    told = await stage.cancel()
+    assert (told.status, "try again in a moment" in told.content["message"]) == (409, True)
+    sending.let_go()
+    assert (await slow).status == 202
+    assert len(stage.effects()) == 1
+    assert (await stage.followed())["phase"] == "succeeded"
+
+
+async def test_what_is_too_late_to_begin_has_failed_only_once_nothing_can_arrive(
+    stage: Stage,
+) -> None:
+    rules = replace(RULES, rollout_seconds=1)
+    with pytest.raises(Killed):
+        await stage.ask("restart", "late", agent=stage.new_agent(through=Killer(4), rules=rules))
+    stage.clock.ahead += RULES.lease_seconds + 1
+    agent = stage.new_agent(rules=rules)
+    assert (await stage.follow("late", agent=agent)).content["phase"] == "pending"
+    assert "awaited" in stage.notes.names
+    stage.clock.ahead += UNDER_WAY_SECONDS
+    told = await stage.follow("late", agent=agent)
+    assert (told.content["phase"], "nothing was done" in told.content["message"]) == (
+        "failed",
+        True,
+    )
+    assert stage.effects() == []
+
+
+async def test_what_cannot_be_sent_for_now_stays_open_while_something_may_still_arrive(
+    stage: Stage,
+) -> None:
+    await left_planned(stage)
+    agent = stage.new_agent(through=mishaps.out_of_reach("patch", busy=True))
+    assert (await stage.ask("restart", agent=agent)).status == 202, "not told to be put off"
+    assert (await stage.followed())["phase"] == "succeeded"
+    assert len(stage.effects()) == 1
+
+
+async def test_a_lease_that_is_too_short_for_the_change_is_renewed_before_it_is_sent(
+    stage: Stage,
+) -> None:
+    late: list[str] = []
+
+    def wait(_: int, name: str) -> None:  # as the plan is written, time goes by
+        if name == "update" and not late:
+            late.append(name)
+            stage.clock.ahead += RULES.lease_seconds - 1
+
+    made: list[str] = []
+
+    class Seen(mishaps.Between):
+        def __init__(self, inner: Any) -> None:
+            super().__init__(inner, before=wait)
+            self.made = made
+
+    agent = stage.new_agent(through=Seen)
+    assert (await stage.ask("restart", agent=agent)).status == 202
+    assert made == ["create", "get", "update", "update", "patch", "update"]
+
+
+async def test_an_agent_whose_lease_is_lost_before_it_sends_does_not_send(stage: Stage) -> None:
+    sleeper = Holder(3)  # just before its plan is written
+    seen: list[str] = []
+
+    def pause(_: int, name: str) -> None:
+        seen.append(name)
+
+    through = mishaps.watched(pause)
+    slow = asyncio.create_task(
+        stage.ask("restart", agent=stage.new_agent(through=lambda c: sleeper(through(c))))
+    )
+    await sleeper.is_held.wait()
+    stage.clock.ahead += RULES.lease_seconds + 1
+    assert (await stage.cancel()).content["phase"] == "cancelled"
+    sleeper.let_go()
+    assert (await slow).status == 202
+    assert "patch" not in seen
+    assert stage.effects() == []
+
+
+async def test_a_change_that_takes_longer_than_its_lease_allows_is_compared(stage: Stage) -> None:
+    rules = replace(RULES, lease_seconds=5)
+    slow = [True]
+
+    class Slow(mishaps.Between):
+        @override
+        def __getattr__(self, name: str) -> Any:
+            found = super().__getattr__(name)
+            if name != "patch" or not slow:
+                return found
+            slow.clear()
+
+            async def never(*args: Any, **options: Any) -> Any:
+                await asyncio.sleep(60)
+
+            return never
+
+    agent = stage.new_agent(through=Slow, rules=rules)
+    assert (await stage.ask("restart", agent=agent)).status == 202
+    assert len(stage.effects()) == 1
+
+
+async def test_whether_somebody_may_is_asked_before_the_plan_is_written(stage: Stage) -> None:
+    account = {"kind": "ServiceAccount", "name": "tidegate-agent", "namespace": "tidegate"}
+    bind(stage.cluster.store, ROLE_BINDINGS, "tidegate-deployer", "staging", account, name="own")
+    made: list[str] = []
+
+    class Seen(mishaps.Between):
+        def __init__(self, inner: Any) -> None:
+            super().__init__(inner)
+            self.made = made
+
+    rules = replace(RULES, impersonate=False)
+    told = await stage.ask("restart", agent=stage.new_agent(through=Seen, rules=rules))
+    assert told.status == 202
+    assert made[-5:] == ["get", "allowed", "update", "patch", "update"]
 
 
 async def test_what_was_made_and_not_noted_is_cancelled_as_what_is_under_way(stage: Stage) -> None:

@@ -130,3 +130,51 @@ async def test_a_cluster_that_is_down_is_told_to_be_so_and_can_be_asked_again(
     assert told.retry_after is not None
     stage.cluster.faults.down = False
     assert (await stage.ask("deploy", image="web:2.4.1")).status == 202
+
+
+@pytest.mark.parametrize("part", ["containers", "initContainers"])
+async def test_a_rollback_brings_back_no_image_that_may_not_be_deployed(
+    stage: Stage, part: str
+) -> None:
+    def give(image: str) -> None:
+        def change(obj: dict[str, Any]) -> None:
+            spec = obj["spec"]["template"]["spec"]
+            if part == "containers":
+                spec[part][0]["image"] = image
+            else:
+                spec[part] = [{"name": "setup", "image": image}]
+
+        stage.edit(change)
+
+    give("evil.example.com/web:1")
+    await stage.clock.sleep(0.5)
+    give("registry.example.com/web:2.5.0")
+    await stage.clock.sleep(0.5)
+    told = await stage.ask("rollback", revision=2)
+    assert (told.status, told.content.get("field")) == (403, "revision")
+    assert "evil.example.com/web may not be deployed here" in told.content["message"]
+    assert stage.effects() == []
+
+
+async def test_a_rollback_to_a_tag_is_refused_where_a_digest_is_needed(stage: Stage) -> None:
+    await stage.ask("deploy", "a", image="web:2.4.1")
+    await stage.followed("a")
+    agent = stage.new_agent(rules=replace(RULES, digest_required=True))
+    told = await stage.ask("rollback", "b", agent=agent)
+    assert (told.status, "needs a digest" in told.content["message"]) == (403, True)
+    assert len(stage.effects()) == 1
+
+
+async def test_a_rollback_to_what_is_no_image_is_refused(stage: Stage) -> None:
+    def give(image: str) -> None:
+        def change(obj: dict[str, Any]) -> None:
+            obj["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+        stage.edit(change)
+
+    give("not an image")
+    await stage.clock.sleep(0.5)
+    give("registry.example.com/web:2.5.0")
+    await stage.clock.sleep(0.5)
+    told = await stage.ask("rollback", revision=2)
+    assert (told.status, "no reference to an image" in told.content["message"]) == (403, True)

@@ -23,6 +23,37 @@ def test_differences_name_containers_and_hide_what_may_be_secret() -> None:
     assert "hunter" not in " ".join(lines)
 
 
+def test_what_may_be_secret_is_hidden_by_where_it_is_and_by_no_name_that_is_chosen() -> None:
+    def spec(secret: str) -> dict[str, Any]:
+        header = {"name": "Authorization", "value": f"Bearer {secret}"}
+        container = {
+            "name": "web",
+            "env": [{"name": "A]B", "value": secret}],
+            "livenessProbe": {"httpGet": {"httpHeaders": [header], "path": f"/?token={secret}"}},
+        }
+        metadata = {"annotations": {"vault.password": secret, "valueFrom": secret}}
+        return {
+            "metadata": {
+                "annotations": {"token": secret, "tidegate.dev/run": f"run-{len(secret)}"}
+            },
+            "spec": {"template": {"metadata": metadata, "spec": {"containers": [container]}}},
+        }
+
+    lines = [each.line for each in difference.of(spec("hunter2"), spec("hunter42"))]
+    assert len(lines) == 7
+    assert "hunter" not in " ".join(lines)
+    assert "metadata.annotations.tidegate.dev/run: run-7 → run-8" in lines
+
+
+def test_where_a_variable_is_from_is_told() -> None:
+    def spec(key: str) -> dict[str, Any]:
+        env = [{"name": "DB", "valueFrom": {"secretKeyRef": {"key": key}}}]
+        return {"spec": {"containers": [{"name": "web", "env": env}]}}
+
+    (found,) = difference.of(spec("a"), spec("b"))
+    assert found.line == "spec.containers[web].env[DB].valueFrom.secretKeyRef.key: a → b"
+
+
 def test_differences_leave_out_what_nobody_decides() -> None:
     before = deployment()
     after = {**deployment(generation=5, status={"replicas": 9})}

@@ -79,3 +79,10 @@ def test_going_back_twice_names_the_same_revision_as_long_as_nothing_is_made(
     chosen = history.choose(NOW, found, 0)
     assert chosen.number == sorted(numbers)[-2]
     assert history.choose(NOW, found, chosen.number) == chosen
+
+
+@pytest.mark.parametrize("said", ["9" * 5_000, "9" * 19, "\u00b2", "\u0663", "-1", "1.0", " 1", ""])
+def test_a_revision_that_is_no_number_of_a_revision_is_left_out(said: str) -> None:
+    raw = replica_set(3, IMAGE)
+    raw["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = said
+    assert history.of(NOW, [raw]) == ()

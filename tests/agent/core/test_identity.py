@@ -12,7 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate_agent.core.identity import Expected, Keys, Memory, Statement, verify
+from tidegate_agent.core.identity import (
+    Expected,
+    Keys,
+    Memory,
+    Statement,
+    announce,
+    arrive,
+    verify,
+)
 from tidegate_agent.errors import ConfigError, IdentityError, UnavailableError
 
 NOW = 1_800_000_000.0
@@ -118,6 +126,24 @@ def test_both_keys_hold_while_one_follows_another() -> None:
 )
 def test_a_statement_about_anything_else_does_not_hold(claims: dict[str, Any], why: str) -> None:
     assert reason(token(claims)) == why
+
+
+def test_all_but_the_digest_is_checked_before_the_body_is_there() -> None:
+    for claims, why in (
+        ({"path": "/api/v1/scale"}, "wrong_path"),
+        ({"body_sha256": 7}, "wrong_body"),
+    ):
+        with pytest.raises(IdentityError) as refused:
+            announce(token(claims), replace(EXPECTED, body=b""), keys=KEYS)
+        assert refused.value.reason == why
+    memory, announced = Memory(), announce(token(), replace(EXPECTED, body=b""), keys=KEYS)
+    with pytest.raises(IdentityError) as refused:
+        arrive(announced, b"other", memory=memory, now=NOW)
+    assert (refused.value.reason, len(memory)) == ("wrong_body", 0)
+    assert arrive(announced, BODY, memory=memory, now=NOW).run == "01JRUN"
+    with pytest.raises(IdentityError) as refused:
+        arrive(announced, BODY, memory=memory, now=NOW)
+    assert refused.value.reason == "replayed"
 
 
 @pytest.mark.parametrize("ahead", [-5.0, 5.0])

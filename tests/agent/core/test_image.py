@@ -96,6 +96,7 @@ def test_images_come_from_the_registries_that_are_listed_and_parts_of_them() -> 
 def test_without_a_list_only_the_containers_own_repository_may() -> None:
     assert may("registry.example.com:5000/team/web:9")
     assert not may("registry.example.com:5000/team/api:9")
+    assert not may("registry.example.com:5000/team/web/evil:9"), "what is below it is another"
 
 
 def test_where_a_digest_is_required_a_tag_is_not_enough() -> None:

@@ -56,6 +56,8 @@ OPERATIONS = st.builds(
     steps=STEPS,
     ended_at=st.none() | st.floats(0, 2e9),
     put_off=st.booleans(),
+    sent_until=st.floats(0, 2e9),
+    body=st.binary(max_size=20),
     refusal=st.none() | st.builds(Refusal, status=st.integers(400, 499), notice=st.text()),
     applied=st.none() | st.just(operation.applied(planned(), NOW, now=AT).applied),
 )
@@ -88,6 +90,69 @@ def test_a_record_that_somebody_edited_is_read_or_is_not(member: str, value: Any
     obj = {"data": {"operation.json": json.dumps(content)}}
     found = record.from_config_map(obj)
     assert found is None or isinstance(found, Operation)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("lease_until", float("nan")),
+        ("lease_until", True),
+        ("begun_at", 1e300),
+        ("begun_at", -1),
+        ("deadline_at", "x"),
+        ("ended_at", "yesterday"),
+        ("sent_until", float("inf")),
+        ("message", 5),
+        ("message", "\ud800"),
+        ("holder", None),
+        ("digest", 3),
+        ("subject", {"a": 1}),
+        ("groups", [{"a": 1}]),
+        ("groups", "SDEV"),
+        ("statement", 1),
+        ("body", "not base64"),
+        ("put_off", 1),
+        ("phase", []),
+        ("verb", "logs"),
+        ("verb", []),
+        ("params", []),
+        ("steps", {}),
+        ("steps", [[1e300, "info", "x"]]),
+        ("steps", [[1, "loud", "x"]]),
+        ("steps", [[1, "info"]]),
+        ("noted", {"x": 1}),
+        ("noted", []),
+        ("applied", {"generation": "x", "template": "y", "replicas": "z", "at": "q"}),
+        ("refusal", {"status": 999, "notice": "x", "field": None}),
+        ("refusal", {"status": 200, "notice": "x", "field": None}),
+        ("refusal", {"status": "x", "notice": "x", "field": None}),
+        ("refusal", {"status": 400, "notice": "x", "field": 1}),
+    ],
+)
+def test_a_record_with_one_member_that_it_cannot_have_is_not_read(member: str, value: Any) -> None:
+    content = {**record._content(planned()), member: value}
+    assert record.from_config_map({"data": {"operation.json": json.dumps(content)}}) is None
+
+
+def test_a_record_of_what_changes_nothing_is_not_read() -> None:
+    content = {**record._content(planned()), "verb": "status", "params": {"namespace": "staging"}}
+    assert record.from_config_map({"data": {"operation.json": json.dumps(content)}}) is None
+
+
+def test_a_record_of_before_statements_were_kept_is_read_as_one_without() -> None:
+    content = record._content(planned())
+    for member in ("statement", "body", "sent_until"):
+        del content[member]
+    found = record.from_config_map({"data": {"operation.json": json.dumps(content)}})
+    assert found is not None
+    assert (found.who.token, found.body, found.sent_until) == ("", b"", found.lease_until)
+
+
+@pytest.mark.parametrize(("member", "value"), [("before", []), ("generation", True), ("uid", 1)])
+def test_a_plan_with_one_member_that_it_cannot_have_is_not_read(member: str, value: Any) -> None:
+    content = record._content(planned())
+    content["noted"] = {**content["noted"], member: value}
+    assert record.from_config_map({"data": {"operation.json": json.dumps(content)}}) is None
 
 
 def outcome(asked: ChangeOrder, *traces: dict[str, str], **spec: Any) -> Outcome:

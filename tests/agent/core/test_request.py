@@ -148,7 +148,7 @@ def test_an_order_survives_being_written_down(
     again = request.order(request.verb_of(asked), said)
     assert again == asked
     assert isinstance(again, request.ChangeOrder)
-    assert request.digest(again) == request.digest(asked)
+    assert request.digest(again, "me") == request.digest(asked, "me")
 
 
 @given(ORDERS, ORDERS, TARGETS)
@@ -158,7 +158,8 @@ def test_other_orders_have_other_digests(
     first, second = (request.order(verb, {**params, **target}) for verb, params in (one, other))
     assert isinstance(first, request.ChangeOrder)
     assert isinstance(second, request.ChangeOrder)
-    assert (request.digest(first) == request.digest(second)) == (first == second)
+    assert (request.digest(first, "me") == request.digest(second, "me")) == (first == second)
+    assert request.digest(first, "me") != request.digest(first, "another")
 
 
 @given(

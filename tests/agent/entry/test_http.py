@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from starlette.responses import PlainTextResponse
 
 from tests.agent.app import stage as stages
 from tests.agent.app.stage import STRANGER, VIEWER, Stage
-from tests.agent.entry.door import Door, Told, door
+from tests.agent.entry.door import Door, Told, door, listening
 from tests.agent.entry.signer import Signer, base64url, claims
 from tidegate_agent.core.answer import Answer
 from tidegate_agent.errors import BusyError, UnreachableError
@@ -123,6 +124,18 @@ async def test_a_body_that_is_no_object_is_refused(at: Door, body: bytes) -> Non
     assert (told.status, told.content["status"]) == (400, "refused")
 
 
+async def test_a_param_that_is_no_text_is_refused_in_json(at: Door) -> None:
+    told = await _raw(at, b'{"\\ud800": 1}')
+    assert (told.status, told.content["status"]) == (400, "refused")
+
+
+async def test_an_answer_that_cannot_be_written_is_answered_as_broken(stage: Stage) -> None:
+    wrong = Answer(status=200, content={"message": "m", "status": "s", "number": float("nan")})
+    async with door(stage, agent=Failing(wrong)) as at:
+        told = await at.ask("status", {})
+        assert (told.status, told.content["status"]) == (500, "unknown")
+
+
 async def test_a_body_that_is_too_large_is_refused_before_anything_in_it_counts(at: Door) -> None:
     told = await _raw(at, b" " * 65_537)
     assert told.status == 413
@@ -134,23 +147,144 @@ async def test_a_body_without_a_length_is_bounded_too(at: Door) -> None:
         for _ in range(20):
             yield b" " * 8192
 
-    headers = {"Content-Type": "application/json"}
+    token = at.signer.sign(claims("POST", "/api/v1/restart", b"", "run-endless"))
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "run-endless"}
+    headers["Tidegate-Identity"] = token
     async with at.session.post(f"{at.url}/api/v1/restart", data=endless(), headers=headers) as got:
         assert got.status == 413
+
+
+async def test_a_body_that_is_said_to_be_too_large_is_refused_unread_and_unsigned(at: Door) -> None:
+    answer = await _answered(at, _head(at, signed=False, length=65_537))
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def _head(at: Door, *, signed: bool = True, length: int = 50, run: str = "run-slow") -> bytes:
+    """Return the head of a request whose body is to come."""
+    token = at.signer.sign(claims("POST", "/api/v1/restart", b"", run)) if signed else ""
+    return (
+        "POST /api/v1/restart HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {length}\r\nIdempotency-Key: {run}\r\nTidegate-Identity: {token}\r\n\r\n"
+    ).encode()
+
+
+async def _answered(at: Door, sent: bytes) -> bytes:
+    """Return all that comes until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(at))
+    writer.write(sent)
+    try:
+        return await asyncio.wait_for(reader.read(), 5)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _port(at: Door) -> int:
+    return int(at.url.rpartition(":")[2])
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(
     at: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidegate_agent.entry.admission.READ_SECONDS", 0.1)
-    port = int(at.url.rpartition(":")[2])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = "POST /api/v1/restart HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: 50\r\n\r\nhalf".encode())
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await _answered(at, _head(at) + b"half")
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+async def test_who_has_no_statement_is_refused_before_a_byte_of_the_body(at: Door) -> None:
+    answer = await _answered(at, _head(at, signed=False))
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+async def test_slow_bodies_shut_nobody_out(at: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate_agent.entry.http.MAX_ARRIVING", 3)
+    monkeypatch.setattr("tidegate_agent.entry.http.MAX_IN_FLIGHT", 3)
+    unsigned = _head(at, signed=False) + b"{"
+    replayed = _head(at) + b"{"  # one that somebody has got hold of
+    async with contextlib.AsyncExitStack() as stack:
+        for sent in [unsigned] * 4 + [replayed] * 4:
+            _, writer = await asyncio.open_connection("127.0.0.1", _port(at))
+            stack.callback(writer.close)
+            writer.write(sent)
+        await asyncio.sleep(0.1)
+        assert (await at.ask("status", {"namespace": "staging"})).status == 200
+
+
+async def test_bodies_that_are_waited_for_are_bounded(
+    at: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate_agent.entry.http.MAX_ARRIVING", 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(at))
+    writer.write(_head(at) + b"{")
+    await asyncio.sleep(0.1)
+    told = await at.ask("status", {"namespace": "staging"})
+    assert (told.status, told.headers["Retry-After"]) == (503, "1")
+    writer.write(b"}" * 49)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    writer.close()
+    assert (await at.ask("status", {"namespace": "staging"})).status == 200
+
+
+async def test_a_body_that_comes_after_its_answer_leaves_the_connection_in_use(at: Door) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(at))
+    for _ in range(2):
+        writer.write(_head(at, signed=False, length=4))
+        await asyncio.sleep(0.05)
+        writer.write(b"late")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 401")
+        await reader.readuntil(b"}")
     writer.close()
     await writer.wait_closed()
-    assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "request_line", ["POST /api/v1/deploy", "POST /nothing", "GET /healthz", "GET /openapi.json"]
+)
+async def test_an_answer_whose_body_does_not_come_is_the_connections_last(
+    at: Door, monkeypatch: pytest.MonkeyPatch, request_line: str
+) -> None:
+    monkeypatch.setattr("tidegate_agent.entry.protocol.REST_SECONDS", 0.1)
+    head = f"{request_line} HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".encode()
+    answer = await _answered(at, head + b"x")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+async def test_an_answer_that_nobody_takes_is_not_kept(
+    at: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate_agent.entry.protocol.TAKE_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(at), limit=1024)
+    writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200)
+    await asyncio.sleep(1.0)
+    taken = 0
+    with contextlib.suppress(ConnectionError):
+        while chunk := await asyncio.wait_for(reader.read(65_536), 5):
+            taken += len(chunk)
+    assert 0 < taken < 200 * 60_000
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_no_more_connections_are_let_in_than_there_may_be_at_once() -> None:
+    answer = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    async with listening(PlainTextResponse("here"), max_connections=2) as url:
+        port = int(url.rpartition(":")[2])
+        kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        turned_away, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(turned_away.read(), 5) == b""
+        writer.close()
+        kept.pop()[1].close()
+        await asyncio.sleep(0.05)
+        kept.append(await asyncio.open_connection("127.0.0.1", port))
+        for reader, each in kept:
+            each.write(answer)
+            assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200")
+            each.close()
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /api/v1/restart HTTP/1.1\r\nHost: a\r\n"])
@@ -391,6 +525,11 @@ async def test_an_answer_is_never_longer_than_is_shown(stage: Stage) -> None:
     async with door(stage, agent=Failing(long)) as at:
         told = await at.ask("status", {})
         assert (len(told.content["message"]), len(told.content["status"])) == (3000, 100)
+
+
+async def test_the_name_of_a_param_is_not_said_at_length(at: Door) -> None:
+    told = await at.ask("status", {"a" * 60_000: 1})
+    assert (told.status, len(told.content["field"])) == (400, 200)
 
 
 async def test_too_much_at_once_is_put_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

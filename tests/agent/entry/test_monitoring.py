@@ -76,3 +76,10 @@ async def test_counts_are_told_as_prometheus_reads_them() -> None:
     assert 'tidegate_agent_identity_refused_total{reason="expired"} 1.0' in text
     assert 'tidegate_agent_events_total{event="made"} 1.0' in text
     assert "process_resident_memory_bytes" in text
+
+
+async def test_keys_that_cannot_be_read_are_counted_until_they_can() -> None:
+    metrics = Metrics()
+    for usable, number in ((True, "0.0"), (False, "1.0"), (True, "0.0")):
+        metrics.keys_usable(usable)
+        assert f"\ntidegate_agent_identity_keys_lost {number}\n" in metrics.text().decode()

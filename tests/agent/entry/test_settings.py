@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tidegate_agent.adapters.kubernetes.client import MAX_OBJECTS
 from tidegate_agent.entry.format import FILE, json_schema
 from tidegate_agent.entry.settings import (
     EXAMPLE,
+    MAX_RECORDS,
     Settings,
     SettingsError,
     environment_names,
@@ -199,7 +201,14 @@ def test_parser_and_schema_agree_but_for_what_names_mean(key: str, value: Any) -
     try:
         _parse(whole, **there)
     except SettingsError as error:
-        by_meaning = ("does not serve", "agent's own namespace", "nobody has this role")
+        by_meaning = (
+            "does not serve",
+            "agent's own namespace",
+            "nobody has this role",
+            "no role counts there",
+            "longer than an operation is held for",
+            "more than the agent can list",
+        )
         told = [problem.what for problem in error.problems]
         assert not allowed or all(any(w in what for w in by_meaning) for what in told), told
     else:
@@ -222,6 +231,24 @@ def test_the_published_schema_is_the_parsers() -> None:
 )
 def test_names_have_to_stand_for_something(change: dict[str, Any], key: str) -> None:
     assert [problem for problem, _ in _problems({**WHOLE, **change})] == [key]
+
+
+@pytest.mark.parametrize(
+    ("key", "fits", "mend"),
+    [
+        ("kubernetes.timeout_seconds", 15, "write a number from 1 to 15"),
+        ("records.most", 10_000, "write a number from 10 to 10000"),
+    ],
+)
+def test_what_does_not_go_together_is_told_with_what_would(key: str, fits: int, mend: str) -> None:
+    assert _parse(_changed(key, fits))
+    with pytest.raises(SettingsError) as caught:
+        _parse(_changed(key, fits + 1))
+    assert [(problem.key, problem.mend) for problem in caught.value.problems] == [(key, mend)]
+
+
+def test_records_that_are_kept_can_be_listed() -> None:
+    assert 2 * MAX_RECORDS <= MAX_OBJECTS
 
 
 # --- the environment -----------------------------------------------------------------------------

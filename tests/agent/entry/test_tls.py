@@ -81,6 +81,40 @@ async def test_a_new_certificate_that_cannot_be_used_leaves_the_old_one(
         assert await _peer(url, client) == first
 
 
+async def test_a_certificate_that_is_written_before_its_key_waits_for_it(
+    tmp_path: Path, authority: Authority
+) -> None:
+    cert, key = authority.issue("agent", "127.0.0.1").write(tmp_path, "agent")
+    tls = server_context(cert, key, None)
+    certificate = Certificate(tls, cert, key)
+    new = authority.issue("agent", "127.0.0.1")
+    async with listening(APP, tls=tls) as url:
+        client = client_context(ca_pem=authority.pem.decode())
+        first = await _peer(url, client)
+        cert.write_bytes(new.certificate)
+        with pytest.raises(ssl.SSLError):
+            certificate.renew()
+        assert await _peer(url, client) == first
+        key.write_bytes(new.key)
+        assert certificate.renew()
+        assert await _peer(url, client) != first
+
+
+async def test_a_connection_counts_before_its_handshake(
+    tmp_path: Path, authority: Authority
+) -> None:
+    cert, key = authority.issue("agent", "127.0.0.1").write(tmp_path, "agent")
+    client = client_context(ca_pem=authority.pem.decode())
+    async with listening(APP, tls=server_context(cert, key, None), max_connections=1) as url:
+        _, silent = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        await asyncio.sleep(0.05)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await _peer(url, client)
+        silent.close()
+        await asyncio.sleep(0.05)
+        assert (await _peer(url, client)).startswith("200")
+
+
 def test_an_older_tls_is_not_spoken(tmp_path: Path, authority: Authority) -> None:
     cert, key = authority.issue("agent").write(tmp_path, "agent")
     assert server_context(cert, key, None).minimum_version is ssl.TLSVersion.TLSv1_2

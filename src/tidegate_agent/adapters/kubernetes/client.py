@@ -19,7 +19,12 @@ from tidegate_agent.adapters.kubernetes.addresses import (
     write_query,
 )
 from tidegate_agent.adapters.kubernetes.credentials import Credentials
-from tidegate_agent.adapters.kubernetes.exchange import Ask, Exchange
+from tidegate_agent.adapters.kubernetes.exchange import (
+    Ask,
+    Exchange,
+    NoCredentialsError,
+    TooLongError,
+)
 from tidegate_agent.adapters.kubernetes.impersonation import headers_of
 from tidegate_agent.adapters.kubernetes.reviews import access_review, reviewed, token_review
 from tidegate_agent.adapters.kubernetes.watch import Watch
@@ -32,6 +37,7 @@ from tidegate_agent.errors import (
     ForbiddenError,
     KubernetesError,
     NotFoundError,
+    UnavailableError,
     UnreachableError,
 )
 from tidegate_agent.ports import Kubernetes, Listed, Object, PatchType, Watched
@@ -39,6 +45,12 @@ from tidegate_agent.ports import Kubernetes, Listed, Object, PatchType, Watched
 READ_TRIES: Final = 3
 MAX_WAIT_SECONDS: Final = 3.0  # a read that is asked to wait longer is the caller's to repeat
 MAX_OBJECTS: Final = 20_000
+MAX_PAGES: Final = 1_000
+MAX_LIST_BYTES: Final = 268_435_456
+_SHRINK: Final = 5  # by so much a page is smaller than one that was too long
+_EXPIRED_SECONDS: Final = 1.0
+_TOO_LONG: Final = "The cluster's API answers this with more than the agent reads."
+_TOO_LONG_SECONDS: Final = 60.0  # somebody has to tidy up before it can be read
 _FIRST_WAIT_SECONDS: Final = 0.1
 _JSON: Final = ("Content-Type", "application/json")
 
@@ -99,8 +111,12 @@ class KubernetesClient(Kubernetes):
         try:
             return await self._pages(kind, namespace, query, as_)
         except ExpiredError:
-            # The pages were read too slowly: what is left of them is of no one moment any more.
+            pass
+        # The pages were read too slowly: what is left of them is of no one moment any more.
+        try:
             return await self._pages(kind, namespace, {**query, "limit": ""}, as_)
+        except ExpiredError as error:
+            raise _later(error) from error
 
     async def _pages(
         self,
@@ -114,20 +130,44 @@ class KubernetesClient(Kubernetes):
         https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
         """
         items: list[Object] = []
-        place = address(kind, namespace, query=query)
-        while True:
-            page = _object(await self._read(kind, place, as_))
+        size, token = 0, ""
+        for _ in range(MAX_PAGES):
+            place = {**query, "continue": token}
+            content, query = await self._page(kind, namespace, place, as_)
+            page, size = _object(content), size + len(content)
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(found, list | None) or not isinstance(metadata, dict):
                 raise UnreachableError("the API server's answer is no list")
             items += found or []
             if len(items) > MAX_OBJECTS:
                 raise KubernetesError(f"there are more than {MAX_OBJECTS} {kind.plural}")
+            if size > MAX_LIST_BYTES:
+                break
             token = str(metadata.get("continue") or "")
             if not token:
                 version = str(metadata.get("resourceVersion") or "")
                 return Listed(items=items, resource_version=version)
-            place = address(kind, namespace, query={**query, "continue": token})
+        raise UnavailableError(_TOO_LONG, retry_after=_TOO_LONG_SECONDS)
+
+    async def _page(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        query: Mapping[str, str],
+        as_: Impersonation | None,
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return a page, and the query that it was had by: with a lower limit, if it had to be.
+
+        Objects may hold a megabyte each, so that a page of usual length may be too long.
+        """
+        while True:
+            try:
+                return await self._tried(kind, address(kind, namespace, query=query), as_), query
+            except TooLongError as error:
+                limit = int(query["limit"] or 1)
+                if limit == 1:
+                    raise UnavailableError(_TOO_LONG, retry_after=_TOO_LONG_SECONDS) from error
+                query = {**query, "limit": str(max(1, limit // _SHRINK))}
 
     @override
     async def patch(
@@ -276,6 +316,23 @@ class KubernetesClient(Kubernetes):
         limit: int | None = None,
         cut: bool = False,
     ) -> bytes:
+        try:
+            return await self._tried(kind, path, as_, body=body, limit=limit, cut=cut)
+        except ExpiredError as error:
+            raise _later(error) from error
+        except TooLongError as error:
+            raise UnavailableError(_TOO_LONG, retry_after=_TOO_LONG_SECONDS) from error
+
+    async def _tried(
+        self,
+        kind: Kind,
+        path: str,
+        as_: Impersonation | None,
+        *,
+        body: Object | None = None,
+        limit: int | None = None,
+        cut: bool = False,
+    ) -> bytes:
         ask = Ask(
             method="GET" if body is None else "POST",
             path=path,
@@ -286,6 +343,8 @@ class KubernetesClient(Kubernetes):
         for again in range(READ_TRIES):
             try:
                 return await self._answer(kind, ask, limit, cut=cut)
+            except NoCredentialsError:
+                raise
             except UnreachableError:
                 wait = _FIRST_WAIT_SECONDS * 4**again
                 if again == READ_TRIES - 1:
@@ -316,7 +375,12 @@ class KubernetesClient(Kubernetes):
             changes=not dry_run,
             seconds=self._seconds,
         )
-        content = await self._answer(kind, ask, None, cut=False)
+        try:
+            content = await self._answer(kind, ask, None, cut=False)
+        except ExpiredError as error:
+            raise _later(error) from error
+        except TooLongError as error:  # of a dry run
+            raise UnavailableError(_TOO_LONG, retry_after=_TOO_LONG_SECONDS) from error
         try:
             return _object(content)
         except UnreachableError as error:
@@ -336,6 +400,11 @@ class KubernetesClient(Kubernetes):
         finally:
             if self._observe is not None:
                 self._observe(ask.method, kind.plural, code, time.monotonic() - begun)
+
+
+def _later(error: ExpiredError) -> BusyError:
+    """Return what it means where nothing goes on from a version: the server is not itself."""
+    return BusyError(error.message, retry_after=_EXPIRED_SECONDS, code=error.code)
 
 
 def _headers(as_: Impersonation | None, *more: tuple[str, str]) -> Sequence[tuple[str, str]]:

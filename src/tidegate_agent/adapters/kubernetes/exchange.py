@@ -4,6 +4,7 @@ Whether a byte of a request went out is known from aiohttp's own trace, not gues
 exception's name: on that rests whether something may have been done.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,16 @@ CONNECT_SECONDS: Final = 5.0
 _KEEPALIVE_SECONDS: Final = 30.0
 _CONNECTIONS: Final = 64
 _MAX_ERROR_BYTES: Final = 65_536
+_LEAST_SECONDS: Final = 0.001  # to aiohttp, 0 is for ever
 _FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+
+
+class NoCredentialsError(UnreachableError):
+    """The agent's own credentials could not be had; to ask again at once would not help."""
+
+
+class TooLongError(KubernetesError):
+    """The answer to a read is longer than is read; to ask again would not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,8 @@ class Ask:
         headers: Beside the ones that every request has.
         changes: Whether it may change something, so that a lost answer leaves a doubt.
         streams: Whether the answer goes on for as long as there is something to tell.
-        seconds: For the whole exchange; for a stream, between two pieces of it.
+        seconds: For the whole exchange, with what is shown in it; for a stream, between two
+            pieces of it.
     """
 
     method: str
@@ -104,31 +115,34 @@ class Exchange:
     @asynccontextmanager
     async def _asked(self, ask: Ask) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer is a 2xx; who is not known asks once more, with what is shown read anew."""
+        ends = asyncio.get_running_loop().time() + ask.seconds
         try:
-            response = await self._send(ask)
+            response = await self._send(ask, ends)
         except UnauthorizedError:
             if not self._credentials.proof.refused():
                 raise
-            response = await self._send(ask)
+            response = await self._send(ask, ends)
         try:
             yield response
         finally:
             response.close()
 
-    async def _send(self, ask: Ask) -> aiohttp.ClientResponse:
+    async def _send(self, ask: Ask, ends: float) -> aiohttp.ClientResponse:
         context = SimpleNamespace(sent=False)
+        headers = await self._headers(ask, ends)
+        left = max(ends - asyncio.get_running_loop().time(), _LEAST_SECONDS)
         try:
             response = await self._session(fresh=ask.changes).request(
                 ask.method,
                 URL(f"{self._credentials.server}{ask.path}", encoded=True),
-                headers=await self._headers(ask),
+                headers=headers,
                 data=ask.body or None,
                 allow_redirects=False,
                 server_hostname=self._credentials.server_name,
                 trace_request_ctx=context,
                 timeout=aiohttp.ClientTimeout(
-                    total=None if ask.streams else ask.seconds,
-                    sock_connect=min(CONNECT_SECONDS, ask.seconds),
+                    total=None if ask.streams else left,
+                    sock_connect=min(CONNECT_SECONDS, left),
                     sock_read=ask.seconds,
                 ),
             )
@@ -138,11 +152,16 @@ class Exchange:
             return response
         raise await _refusal(ask, response)
 
-    async def _headers(self, ask: Ask) -> CIMultiDict[str]:
+    async def _headers(self, ask: Ask, ends: float) -> CIMultiDict[str]:
         try:
-            proof = await self._credentials.proof.header()
+            async with asyncio.timeout_at(ends):
+                proof = await self._credentials.proof.header()
         except CredentialsError as error:
-            raise UnreachableError(str(error)) from error
+            raise NoCredentialsError(str(error)) from error
+        except TimeoutError as error:
+            raise NoCredentialsError(
+                f"there are no credentials within {ask.seconds:g} s"
+            ) from error
         headers = CIMultiDict(
             {
                 "Accept": "application/json",
@@ -194,6 +213,10 @@ async def _note_sent(
     context.trace_request_ctx.sent = True
 
 
+class _OverlongError(ValueError):
+    """An answer goes on for longer than is read."""
+
+
 async def _content(response: aiohttp.ClientResponse, limit: int, *, cut: bool) -> bytes:
     content = bytearray()
     async for chunk in response.content.iter_any():
@@ -201,7 +224,7 @@ async def _content(response: aiohttp.ClientResponse, limit: int, *, cut: bool) -
         if len(content) > limit:
             if cut:
                 return bytes(content[:limit])
-            raise ValueError(f"the API server answers more than {limit} bytes")
+            raise _OverlongError(f"the API server answers more than {limit} bytes")
     return bytes(content)
 
 
@@ -246,6 +269,8 @@ def _failure(ask: Ask, error: Exception, *, sent: bool) -> KubernetesError:
 
 def _broken(ask: Ask, error: Exception) -> KubernetesError:
     """Return what it means that an answer did not come whole."""
+    if isinstance(error, _OverlongError) and not ask.changes:
+        return TooLongError(str(error))
     if isinstance(error, ValueError):
         what = str(error)[:200] or "the API server's answer cannot be understood"
     elif isinstance(error, TimeoutError):

@@ -3,7 +3,7 @@
 https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
 
 The program is run once for each life of a token, with bounds on its time and on what it may say;
-many requests at once wait for one run of it.
+many requests at once wait for one run of it, and share its failure for some seconds.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from tidegate_agent.adapters.kubernetes.proof import CredentialsError, Proof, be
 VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 RUN_SECONDS: Final = 30.0
 MAX_ANSWER_BYTES: Final = 262_144
+FAILED_SECONDS: Final = 5.0  # for so long a failure is not tried again
 EARLY_SECONDS: Final = 30.0  # before it expires, a token is fetched anew
 
 
@@ -46,16 +47,37 @@ class ExecProof(Proof):
     def __init__(self, plugin: Plugin, now: Callable[[], float] = time.time) -> None:
         self._plugin = plugin
         self._now = now
-        self._lock = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
         self._header: str | None = None
         self._expires: float | None = None
+        self._failure: tuple[float, str] | None = None  # when, on the clock of the loop; and why
 
     @override
     async def header(self) -> str | None:
-        async with self._lock:
-            if self._header is None or self._is_over():
-                self._header, self._expires = _understood(await _run(self._plugin), self._plugin)
-            return self._header
+        if self._header is None or self._is_over():
+            await self._fetched()
+        if self._failure is not None:
+            raise CredentialsError(self._failure[1])
+        return self._header
+
+    async def _fetched(self) -> None:
+        """The program has run for this request or another, or has failed just now."""
+        if self._running is None:
+            now = asyncio.get_running_loop().time()
+            if self._failure is not None and now - self._failure[0] < FAILED_SECONDS:
+                return
+            self._running = asyncio.create_task(self._fetch())
+        # Who waits may give up; the run is for those as well who wait on.
+        await asyncio.shield(self._running)
+
+    async def _fetch(self) -> None:
+        try:
+            self._header, self._expires = _understood(await _run(self._plugin), self._plugin)
+            self._failure = None
+        except CredentialsError as error:
+            self._failure = asyncio.get_running_loop().time(), str(error)
+        finally:
+            self._running = None
 
     @override
     def refused(self) -> bool:

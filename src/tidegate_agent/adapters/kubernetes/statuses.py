@@ -63,7 +63,7 @@ def error_of(
         case 400 | 422:
             causes = _causes(status)
             return InvalidError(message, causes=causes, code=code, reason=reason)
-        case 429 | 503:
+        case 408 | 429 | 503:
             return BusyError(message, retry_after=_wait(retry_after, status), code=code)
         case _ if code >= 500 and changes:
             return AmbiguousError(message, code=code, reason=reason)
