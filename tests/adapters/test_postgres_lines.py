@@ -20,6 +20,8 @@ from tidegate.core.model import Change, Duplicate, Joined, Leased, Limited, Reco
 from tidegate.errors import NotRecordedError, StoreError
 from tidegate.ports import RunFilter
 
+pytestmark = pytest.mark.long
+
 CLOCK = SystemClock()
 
 

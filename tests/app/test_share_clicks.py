@@ -231,7 +231,13 @@ async def test_two_presses_are_one_share(here: Gate) -> None:
     assert len(here.shared(ts)) == 1
 
 
-@pytest.mark.parametrize("mode", ["upload", "link", "image", "gallery"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "upload",
+        *(pytest.param(mode, marks=pytest.mark.long) for mode in ("link", "image", "gallery")),
+    ],
+)
 async def test_a_gateway_that_is_killed_while_it_shares_finishes_once(
     here: Gate, mode: str
 ) -> None:

@@ -98,6 +98,7 @@ async def test_dying_around_the_record_loses_and_doubles_nothing(tmp_path: Path)
     await survive(tmp_path, [((fuse,), MIXED) for fuse in fuses])
 
 
+@pytest.mark.long
 async def test_dying_with_a_lease_loses_and_doubles_nothing(tmp_path: Path) -> None:
     fuses = ("store.lease after 1", "store.lease_views after 1")
     await survive(tmp_path, [((fuse,), MIXED) for fuse in fuses])
@@ -113,12 +114,14 @@ async def test_dying_around_a_request_loses_and_doubles_nothing(tmp_path: Path) 
     await survive(tmp_path, [((fuse,), MIXED) for fuse in fuses])
 
 
+@pytest.mark.long
 async def test_dying_around_a_poll_loses_and_doubles_nothing(tmp_path: Path) -> None:
     # One run: sending, running, polled, done.
     fuses = ("upstream.send after 2", "store.advance before 3")
     await survive(tmp_path, [((fuse,), ("own_long",)) for fuse in fuses])
 
 
+@pytest.mark.long
 async def test_dying_around_an_update_loses_and_doubles_nothing(tmp_path: Path) -> None:
     fuses = ("slack.update before 1", "slack.update after 1")
     await survive(tmp_path, [((fuse,), ("own", "own_once")) for fuse in fuses])
@@ -129,6 +132,7 @@ async def test_dying_around_a_post_loses_and_doubles_nothing(tmp_path: Path) -> 
     await survive(tmp_path, [((fuse,), ("foreign", "command_once")) for fuse in fuses])
 
 
+@pytest.mark.long
 async def test_dying_again_while_a_post_is_looked_up_doubles_nothing(tmp_path: Path) -> None:
     lives = (
         ("slack.post after 1", "slack.find after 1"),

@@ -23,7 +23,7 @@ from tests.crash.test_kill import GOES_ON_SECONDS, MOMENT_SECONDS, kill_amid, pr
 from tests.ports import free_port
 from tests.stand import GatewayProcess, Stand, stand
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 KINDS = ("own", "foreign", "command", "foreign_once", "command_once")
 

@@ -16,6 +16,8 @@ from tidegate_agent.ports import PatchType
 from tidegate_dev.kubernetes.bootstrap import add
 from tidegate_dev.kubernetes.resources import ROLE_BINDINGS
 
+pytestmark = pytest.mark.long
+
 
 def only(capability: str, **more: object) -> Json:
     """Return values with one role that has one capability."""

@@ -1089,7 +1089,9 @@ def test_all_text_can_be_read_in_light_and_in_dark(
 
 
 @pytest.mark.parametrize("drawer", ["Cluster", "Bucket"])
-@pytest.mark.parametrize("width", [900, 1440, 1920])
+@pytest.mark.parametrize(
+    "width", [900, *(pytest.param(width, marks=pytest.mark.long) for width in (1440, 1920))]
+)
 def test_nothing_sticks_out_at_any_width(
     page: Page, workspace: Workspace, width: int, drawer: str
 ) -> None:

@@ -140,6 +140,7 @@ def test_what_a_role_may_not_do_the_cluster_refuses_and_names_the_right(
     assert replicas(page, workspace, "production") == 5
 
 
+@pytest.mark.long
 def test_a_rollback_brings_the_revision_before(page: Page, workspace: Workspace) -> None:
     press(staging(page), "Deploy")
     expect(staging(page)).to_contain_text("web in staging runs registry.example.com/web:2.4.1")
@@ -175,6 +176,7 @@ def test_containers_that_crash_are_told_as_such(page: Page) -> None:
     keep(page, "cluster-crashing")
 
 
+@pytest.mark.long
 def test_an_agent_that_is_killed_goes_on_where_it_was(page: Page, workspace: Workspace) -> None:
     drawer(page)
     press(staging(page), "Deploy")

@@ -129,6 +129,7 @@ def test_a_killed_gateway_goes_on_where_it_was(page: Page, workspace: Workspace)
     assert workspace.state(page)["cluster"]["effects"]["distinct"] == 1
 
 
+@pytest.mark.long
 def test_a_service_that_is_down_is_tried_again(page: Page, workspace: Workspace) -> None:
     page.get_by_role("switch", name="service down").click()
     expect(page.get_by_role("switch", name="service down")).to_be_checked()
@@ -145,6 +146,7 @@ def test_a_button_can_be_pressed_with_the_keyboard(shared_page: Page) -> None:
     expect(staging(shared_page)).to_contain_text("done")
 
 
+@pytest.mark.long
 def test_no_answer_in_three_seconds_gets_the_warning(
     shared_page: Page, shared_workspace: Workspace
 ) -> None:

@@ -298,6 +298,7 @@ def test_a_share_goes_on_when_s3_no_longer_asks_to_wait(page: Page) -> None:
     expect(journey(page)).to_contain_text("as a link, in this channel")
 
 
+@pytest.mark.long
 def test_a_killed_gateway_shares_once_all_the_same(page: Page, workspace: Workspace) -> None:
     open_reports(page)
     page.get_by_role("switch", name="S3 asks to wait").click()

@@ -13,7 +13,10 @@ import pytest
 from tests.agent.app.stage import REGISTRY, Stage
 
 KUBECTL = shutil.which("kubectl", path=os.pathsep.join([str(Path(sys.executable).parent)]))
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
+]
 
 
 class Kubectl:

@@ -11,6 +11,8 @@ import pytest
 from tests.dev.kubernetes.controllers.terminal import TIMINGS, Terminal, terminal
 from tidegate_dev.kubernetes.resources import RESOURCE_QUOTAS
 
+pytestmark = pytest.mark.long
+
 REGISTRY = "registry.example.com"
 
 
@@ -32,6 +34,13 @@ async def images(shell: Terminal) -> list[str]:
         for pod in pods["items"]
         if "deletionTimestamp" not in pod["metadata"]
     ]
+
+
+async def staying(shell: Terminal) -> set[str]:
+    """Return the names of the pods that are not being stopped."""
+    pods = await shell.read("get pods -l app.kubernetes.io/name=web")
+    metadata = [pod["metadata"] for pod in pods["items"]]
+    return {each["name"] for each in metadata if "deletionTimestamp" not in each}
 
 
 async def a_pod(shell: Terminal, tag: str) -> str:
@@ -112,12 +121,10 @@ async def test_rollout_undo_goes_back_one_revision_or_to_the_one_named(shell: Te
 
 
 async def test_rollout_restart_replaces_every_pod(shell: Terminal) -> None:
-    before = await shell.read("get pods -l app.kubernetes.io/name=web")
+    before = await staying(shell)
     await shell.do("rollout restart deployment/web")
     await shell.do("rollout status deployment/web --timeout=20s")
-    after = await shell.read("get pods -l app.kubernetes.io/name=web")
-    names = [{pod["metadata"]["name"] for pod in pods["items"]} for pods in (before, after)]
-    assert not names[0] & names[1]
+    assert not before & await staying(shell)
 
 
 async def test_rollout_pause_holds_a_change_back_until_resume(shell: Terminal) -> None:
