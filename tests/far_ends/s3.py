@@ -71,7 +71,7 @@ def _session() -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def client(service: str, url: str, key: Credentials) -> Any:
+def client(service: str, url: str, key: Credentials, *, attempts: int = 1) -> Any:
     """Return a client that did not come from us, for setting the scene."""
     return _session().create_client(
         service,
@@ -83,7 +83,7 @@ def client(service: str, url: str, key: Credentials) -> Any:
         config=Config(
             signature_version="s3v4" if service == "s3" else "v4",
             s3={"addressing_style": "path"},
-            retries={"total_max_attempts": 1},
+            retries={"total_max_attempts": attempts},
             connect_timeout=10,
             read_timeout=20,
             max_pool_connections=32,
@@ -113,7 +113,8 @@ class Bucket:
     async def fill(self, count: int) -> list[str]:
         """Put so many objects below `many/`, and return their keys in S3's order."""
         keys = [f"many/{number:05d}.png" for number in range(count)]
-        put = client("s3", self.far_end.url, self.far_end.key).put_object
+        # rclone fails now and then where eight write at once.
+        put = client("s3", self.far_end.url, self.far_end.key, attempts=5).put_object
 
         def fill() -> None:
             with ThreadPoolExecutor(8) as threads:
