@@ -12,9 +12,23 @@ settings.register_profile("tidegate", deadline=None, print_blob=True, max_exampl
 settings.load_profile("tidegate")
 
 
+#: What each module of these sets up, a browser and a workspace, is set up once.
+TOGETHER = ("tests/e2e/", "tests/dev/test_page_")
+#: What takes long is begun first, so that nobody waits for it in the end.
+FIRST = ("tests/crash/", "tests/e2e/", "tests/dev/test_page_", "tests/app/")
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is tried on examples: `make test-long` tries it on more of them."""
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("property")
+        if item.nodeid.startswith(TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    starts = (number for number, name in enumerate(FIRST) if item.nodeid.startswith(name))
+    return next(starts, len(FIRST))
