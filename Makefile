@@ -31,7 +31,7 @@ $(EMULATORS): requirements/emulators.txt scripts/setup
 dev: $(READY) ## start the dev workspace: Slack, gateway and services on this machine
 	@exec $(BIN)/tidegate dev $(ARGS)
 
-test: $(READY) $(EMULATORS) ## run the tests, browser and short crash tests included (under 5 minutes)
+test: $(READY) $(EMULATORS) ## run the tests, browser and short crash tests included (some minutes)
 	@scripts/test short
 
 test-long: $(READY) $(EMULATORS) ## run only the long tests
