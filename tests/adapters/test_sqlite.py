@@ -18,8 +18,8 @@ import pytest
 from tests.contract.clock import StillClock
 from tests.contract.drafts import a_draft, a_message
 from tests.contract.stores import SqliteStores
-from tidegate.adapters.sqlite import SqliteStore, rows, runs, schema, together, writer
-from tidegate.core import lifecycle
+from tidegate.adapters.sqlite import SqliteStore, runs, schema, together, writer
+from tidegate.core import lifecycle, rows
 from tidegate.core.model import Change, Recorded, Run, RunId, State
 from tidegate.errors import SchemaVersionError, StoreError
 from tidegate.ports import RunFilter

@@ -105,6 +105,7 @@ def test_an_image_that_cannot_be_pulled_is_told_with_its_reason_and_rolled_back(
     expect(two).to_contain_text("cannot be pulled (ImagePullBackOff)")
     expect(step(page, "answered")).to_contain_text("failed", timeout=30_000)
     expect(two).to_contain_text("The service reports that it failed")
+    expect(two).to_contain_text("there is none of that name")
     expect(two).to_contain_text("cannot be pulled (ImagePullBackOff)")
     keep(page, "cluster-broken-image-light")
     page.emulate_media(color_scheme="dark")

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tidegate.core.model import State
+from msgspec import structs
+
+from tidegate.core.model import Change, Run, State
 
 _S = State
 
@@ -65,3 +67,45 @@ def releases_effect(new: State, *, known_not_done: bool, repeat: bool) -> bool:
     if new is State.FAILED:
         return known_not_done
     return new in CALLED_OFF
+
+
+def changed(old: Run, change: Change, now: float) -> Run:
+    """Return a run as it is once a change is made, at *now*, seconds since the Unix epoch."""
+    state = old.state if change.state is None else change.state
+    ended = is_final(state)
+    return structs.replace(
+        old,
+        state=state,
+        sure=old.sure or state is State.SENDING,
+        updated_at=now,
+        # what has ended needs no worker, but an unknown may be looked into
+        next_at=None if ended and state is not State.UNKNOWN else change.next_at,
+        started_at=old.started_at if change.started_at is None else change.started_at,
+        finished_at=now if ended and change.state is not None else old.finished_at,
+        attempts=old.attempts + change.attempt,
+        polls=old.polls + change.poll,
+        location=old.location if change.location is None else change.location,
+        reason=old.reason if change.reason is None else change.reason,
+        http_status=old.http_status if change.http_status is None else change.http_status,
+        status_text=old.status_text if change.status_text is None else change.status_text,
+        message=old.message if change.message is None else change.message,
+        progress=old.progress if change.progress is None else change.progress,
+        steps=old.steps if change.steps is None else change.steps,
+    )
+
+
+def looks_different(old: Run, new: Run) -> bool:
+    """Tell whether a person sees a difference."""
+    return _shown(old) != _shown(new)
+
+
+def _shown(run: Run) -> tuple[object, ...]:
+    return (
+        run.state,
+        run.reason,
+        run.http_status,
+        run.status_text,
+        run.message,
+        run.progress,
+        run.attempts,
+    )

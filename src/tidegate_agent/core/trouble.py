@@ -195,7 +195,9 @@ def _of_container(status: Mapping[str, Any]) -> Trouble | None:
     if reason in _PULL:
         image = _detail(fields.text(status, "image"))
         words = f"The image {image} cannot be pulled ({reason})"
-        return Trouble(reason=reason, sentence=_with(words, _why_not_pulled(detail)))
+        # Of the whole message: what it comes to stands at its end.
+        why = _why_not_pulled(fields.text(waiting, "message")) or detail
+        return Trouble(reason=reason, sentence=_with(words, why))
     if reason in _CREATE:
         return Trouble(
             reason=reason,
@@ -251,7 +253,7 @@ def _unschedulable(pod: Mapping[str, Any]) -> Trouble | None:
 #: What stands in a container runtime's words, and what it means; they repeat the image's name.
 _PULL_WORDS: Final = (
     (
-        ("not found", "manifest unknown"),
+        ("not found", "notfound", "manifest unknown"),
         "there is none of that name, or the cluster may not see it",
     ),
     (
@@ -262,12 +264,13 @@ _PULL_WORDS: Final = (
 )
 
 
-def _why_not_pulled(detail: str) -> str:
-    found = detail.lower()
+def _why_not_pulled(message: str) -> str:
+    """Return what a runtime's message comes to; empty where it says nothing that is known."""
+    found = message.lower()
     for words, meaning in _PULL_WORDS:
         if any(word in found for word in words):
             return meaning
-    return detail
+    return ""
 
 
 def _not_created(now: Workload, warned: Sequence[Warned]) -> Trouble | None:

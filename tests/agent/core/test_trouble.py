@@ -29,7 +29,7 @@ def sentence(*pods: dict[str, Any], raw: dict[str, Any] | None = None, **more: A
             'Back-off pulling image "web:9".',
         ),
         (
-            {"waiting": {"reason": "ErrImagePull", "message": "a: b: rpc error: x: Not found"}},
+            {"waiting": {"reason": "ErrImagePull", "message": "no image: " * 50 + "Not found"}},
             f"The image {IMAGE} cannot be pulled (ErrImagePull): there is none of that name, or "
             "the cluster may not see it.",
         ),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tidegate.adapters.postgres.intake import let_go
-from tidegate.adapters.postgres.rows import RUN_SELECT, run_from
 from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.adapters.postgres.transitions import Step, write
 from tidegate.core.model import Change, RunId, State
+from tidegate.core.rows import RUN_SELECT, run_from
 
 #: Why a run ended that nobody took up in time.
 NOT_STARTED: Final = "not_started"

@@ -5,14 +5,6 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from tidegate.adapters.postgres.rows import (
-    RUN_GIVEN,
-    RUN_SELECT,
-    Row,
-    as_json,
-    run_from,
-    run_row,
-)
 from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.adapters.postgres.transitions import GRACE_SECONDS, audit, soon, step
 from tidegate.core import lifecycle
@@ -30,6 +22,14 @@ from tidegate.core.model import (
     RunId,
     State,
     ViewDraft,
+)
+from tidegate.core.rows import (
+    RUN_GIVEN,
+    RUN_SELECT,
+    Row,
+    as_json,
+    run_from,
+    run_row,
 )
 from tidegate.errors import NotAllowedNowError
 

@@ -13,17 +13,17 @@ from tidegate.adapters.postgres.intake import (
     insert,
     revive_view,
 )
-from tidegate.adapters.postgres.rows import (
+from tidegate.adapters.postgres.transaction import Transaction
+from tidegate.adapters.postgres.transitions import Step, audit, step, write
+from tidegate.core.lifecycle import is_final
+from tidegate.core.model import AuditEntry, Change, Leased, Run, RunId, State
+from tidegate.core.rows import (
     AUDIT_SELECT,
     RUN_COLUMNS,
     RUN_SELECT,
     audit_from,
     run_from,
 )
-from tidegate.adapters.postgres.transaction import Transaction
-from tidegate.adapters.postgres.transitions import Step, audit, step, write
-from tidegate.core.lifecycle import is_final
-from tidegate.core.model import AuditEntry, Change, Leased, Run, RunId, State
 from tidegate.errors import LeaseLostError, NoSuchRunError, NotAllowedNowError, StoreError
 from tidegate.ports import RunFilter
 

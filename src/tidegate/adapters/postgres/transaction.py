@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from tidegate.adapters.postgres.connections import Connection, Connections
 from tidegate.adapters.postgres.failures import VENDOR, is_doubtful, is_passing, store_error
-from tidegate.adapters.postgres.rows import Row
+from tidegate.core.rows import Row
 from tidegate.errors import NotRecordedError, StoreError
 from tidegate.ports import Clock
 

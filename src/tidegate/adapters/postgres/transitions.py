@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from tidegate.adapters.postgres.rows import later_json
 from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Change, Run, State
+from tidegate.core.rows import later_json
 from tidegate.errors import EffectTakenError, NotAllowedNowError, StoreError
 
 #: How long a view waits for more to tell before it is rendered: quick work is told once.
@@ -141,7 +141,7 @@ async def write(tx: Transaction, steps: Sequence[Step]) -> list[Run | StoreError
         if holder is not None:
             results[number] = EffectTakenError(holder)
             continue
-        new = _changed(each.old, each.change, tx.now)
+        new = lifecycle.changed(each.old, each.change, tx.now)
         if each.change.state is not None and lifecycle.is_final(new.state) and new.effect_key:
             new = _settled(new, new.effect_key, each.change, effects)
         results[number] = new
@@ -149,7 +149,12 @@ async def write(tx: Transaction, steps: Sequence[Step]) -> list[Run | StoreError
     if written:
         await _write(tx, written, effects)
         await mark_views(
-            tx, [(new.view_id, _ends(each)) for each, new in written if _shows(each, new)]
+            tx,
+            [
+                (new.view_id, _ends(each))
+                for each, new in written
+                if lifecycle.looks_different(each.old, new)
+            ],
         )
         tx.stirred = tx.stirred or any(new.next_at is not None for _, new in written)
     return [result for result in results if result is not None]
@@ -265,46 +270,5 @@ def _audit_row(step: Step, new: Run) -> tuple[str | None, ...]:
     return (new.id, event, actor, new.action, reason, new.user_id, new.channel_id)
 
 
-def _changed(old: Run, change: Change, now: float) -> Run:
-    state = old.state if change.state is None else change.state
-    ended = lifecycle.is_final(state)
-    return structs.replace(
-        old,
-        state=state,
-        sure=old.sure or state is State.SENDING,
-        updated_at=now,
-        # what has ended needs no worker, but an unknown may be looked into
-        next_at=None if ended and state is not State.UNKNOWN else change.next_at,
-        started_at=old.started_at if change.started_at is None else change.started_at,
-        finished_at=now if ended and change.state is not None else old.finished_at,
-        attempts=old.attempts + change.attempt,
-        polls=old.polls + change.poll,
-        location=old.location if change.location is None else change.location,
-        reason=old.reason if change.reason is None else change.reason,
-        http_status=old.http_status if change.http_status is None else change.http_status,
-        status_text=old.status_text if change.status_text is None else change.status_text,
-        message=old.message if change.message is None else change.message,
-        progress=old.progress if change.progress is None else change.progress,
-        steps=old.steps if change.steps is None else change.steps,
-    )
-
-
 def _ends(step: Step) -> bool:
     return step.change.state is not None and lifecycle.is_final(step.change.state)
-
-
-def _shows(step: Step, new: Run) -> bool:
-    """Tell whether a person sees a difference."""
-    return _shown(step.old) != _shown(new)
-
-
-def _shown(run: Run) -> tuple[object, ...]:
-    return (
-        run.state,
-        run.reason,
-        run.http_status,
-        run.status_text,
-        run.message,
-        run.progress,
-        run.attempts,
-    )

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tidegate.adapters.postgres.intake import insert_view
-from tidegate.adapters.postgres.rows import RUN_SELECT, VIEW_SELECT, run_from, view_from
 from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import Posting, Run, View, ViewDraft
+from tidegate.core.rows import RUN_SELECT, VIEW_SELECT, run_from, view_from
 from tidegate.errors import LeaseLostError
 
 #: How many of its runs a view shows.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tidegate.adapters.sqlite.intake import let_go
-from tidegate.adapters.sqlite.rows import RUN_SELECT, as_json, run_from
 from tidegate.adapters.sqlite.transitions import step
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core.model import Change, RunId, State
+from tidegate.core.rows import RUN_SELECT, as_json, run_from
 
 #: Why a run ended that nobody took up in time.
 NOT_STARTED: Final = "not_started"

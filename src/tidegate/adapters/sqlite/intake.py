@@ -5,14 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
-from tidegate.adapters.sqlite.rows import (
-    RUN_GIVEN,
-    Row,
-    Values,
-    as_json,
-    find_run,
-    run_row,
-)
+from tidegate.adapters.sqlite.rows import Row, Values, find_run
 from tidegate.adapters.sqlite.transitions import GRACE_SECONDS, audit, mark_view, soon, step
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
@@ -31,6 +24,7 @@ from tidegate.core.model import (
     State,
     ViewDraft,
 )
+from tidegate.core.rows import RUN_GIVEN, as_json, run_row
 from tidegate.errors import NotAllowedNowError
 
 #: Why a run ended that was committed after its caller had been refused.

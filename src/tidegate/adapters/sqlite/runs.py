@@ -13,19 +13,11 @@ from tidegate.adapters.sqlite.intake import (
     insert,
     revive_view,
 )
-from tidegate.adapters.sqlite.rows import (
-    AUDIT_SELECT,
-    RUN_COLUMNS,
-    RUN_SELECT,
-    Row,
-    as_json,
-    audit_from,
-    find_run,
-    run_from,
-)
+from tidegate.adapters.sqlite.rows import Row, find_run
 from tidegate.adapters.sqlite.transitions import audit, is_final, step
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core.model import AuditEntry, Change, Leased, Run, RunId, State
+from tidegate.core.rows import AUDIT_SELECT, RUN_COLUMNS, RUN_SELECT, as_json, audit_from, run_from
 from tidegate.errors import LeaseLostError, NoSuchRunError, NotAllowedNowError
 from tidegate.ports import RunFilter
 

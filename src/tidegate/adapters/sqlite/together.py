@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from tidegate.adapters.sqlite.intake import going_on, record
-from tidegate.adapters.sqlite.rows import RUN_GIVEN, Values, as_json, run_row
+from tidegate.adapters.sqlite.rows import Values
 from tidegate.adapters.sqlite.transitions import GRACE_SECONDS
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Draft, Recorded, RecordResult, RunId, State, ViewDraft
+from tidegate.core.rows import RUN_GIVEN, as_json, run_row
 
 _NUL: Final = "\\u0000"  # where SQLite's JSON functions would end the text
 

@@ -4,10 +4,10 @@ from typing import Final
 
 from msgspec import structs
 
-from tidegate.adapters.sqlite.rows import later_json
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Change, Run, State
+from tidegate.core.rows import later_json
 from tidegate.errors import EffectTakenError, NotAllowedNowError
 
 #: How long a view waits for more to tell before it is rendered: quick work is told once.
@@ -68,7 +68,7 @@ def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False)
         raise NotAllowedNowError(f"a run that is {old.state} cannot become {change.state}")
     if change.state is State.SENDING and old.effect_key is not None:
         _hold_effect(tx, old, old.effect_key)
-    new = _changed(old, change, tx.now)
+    new = lifecycle.changed(old, change, tx.now)
     if change.state is not None and is_final(new) and new.effect_key is not None:
         new = _settle_effect(tx, new, known_not_done=change.release_effect)
     tx.do(
@@ -98,7 +98,7 @@ def step(tx: Transaction, old: Run, change: Change, *, keep_lease: bool = False)
     if change.state is not None:
         event = f"{old.state} → {new.state}"
         audit(tx, new, event, actor=change.actor, reason=change.reason or "")
-    if _looks_different(old, new):
+    if lifecycle.looks_different(old, new):
         mark_view(tx, new.view_id, final=change.state is not None and is_final(new))
     tx.stirred = tx.stirred or new.next_at is not None
     return new
@@ -128,30 +128,6 @@ def mark_view(tx: Transaction, view_id: int | None, *, final: bool) -> None:
     tx.stirred = True
 
 
-def _changed(old: Run, change: Change, now: float) -> Run:
-    state = old.state if change.state is None else change.state
-    ended = lifecycle.is_final(state)
-    return structs.replace(
-        old,
-        state=state,
-        sure=old.sure or state is State.SENDING,
-        updated_at=now,
-        # what has ended needs no worker, but an unknown may be looked into
-        next_at=None if ended and state is not State.UNKNOWN else change.next_at,
-        started_at=old.started_at if change.started_at is None else change.started_at,
-        finished_at=now if ended and change.state is not None else old.finished_at,
-        attempts=old.attempts + change.attempt,
-        polls=old.polls + change.poll,
-        location=old.location if change.location is None else change.location,
-        reason=old.reason if change.reason is None else change.reason,
-        http_status=old.http_status if change.http_status is None else change.http_status,
-        status_text=old.status_text if change.status_text is None else change.status_text,
-        message=old.message if change.message is None else change.message,
-        progress=old.progress if change.progress is None else change.progress,
-        steps=old.steps if change.steps is None else change.steps,
-    )
-
-
 def _hold_effect(tx: Transaction, run: Run, key: str) -> None:
     """Hold the effect key for sure, from now on."""
     if not tx.do(_HOLD_EFFECT, (key, run.id, tx.now, run.user_id)):
@@ -166,19 +142,3 @@ def _settle_effect(tx: Transaction, new: Run, *, known_not_done: bool) -> Run:
         return structs.replace(new, effect_key=None)
     tx.do(_KEEP_EFFECT, (tx.now, new.state.value, new.effect_key, new.id))
     return new
-
-
-def _looks_different(old: Run, new: Run) -> bool:
-    return _shown(old) != _shown(new)
-
-
-def _shown(run: Run) -> tuple[object, ...]:
-    return (
-        run.state,
-        run.reason,
-        run.http_status,
-        run.status_text,
-        run.message,
-        run.progress,
-        run.attempts,
-    )

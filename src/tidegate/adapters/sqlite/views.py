@@ -5,10 +5,11 @@ from sqlite3 import Connection
 from typing import Final
 
 from tidegate.adapters.sqlite.intake import insert_view
-from tidegate.adapters.sqlite.rows import RUN_SELECT, VIEW_SELECT, Row, as_json, run_from, view_from
+from tidegate.adapters.sqlite.rows import Row
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import Posting, Run, View, ViewDraft
+from tidegate.core.rows import RUN_SELECT, VIEW_SELECT, as_json, run_from, view_from
 from tidegate.errors import LeaseLostError
 
 #: How many of its runs a view shows.

@@ -1,4 +1,4 @@
-"""Rows as values, and values as rows."""
+"""What a store keeps of runs and messages, column by column: rows as values, values as rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -70,6 +70,7 @@ _FACT_VALUES: Final = attrgetter(*FACTS)
 _PROGRESS: Final = RUN_COLUMNS.index("progress")
 _STEPS: Final = RUN_COLUMNS.index("steps")
 _STATE: Final = RUN_COLUMNS.index("state")
+_SURE: Final = RUN_COLUMNS.index("sure")
 
 _AUDIT_COLUMNS: Final = tuple(field.name for field in fields(AuditEntry))
 AUDIT_SELECT: Final = ", ".join(_AUDIT_COLUMNS)
@@ -77,7 +78,7 @@ AUDIT_SELECT: Final = ", ".join(_AUDIT_COLUMNS)
 _STATES: Final = {state.value: state for state in State}
 _KINDS: Final = {kind.value: kind for kind in Kind}
 
-#: A row as PostgreSQL gives it.
+#: A row as a database gives it; one without truth values gives 1 and 0.
 Row = Sequence[Any]
 
 
@@ -114,6 +115,7 @@ def run_from(row: Row) -> Run:
     """Return the run in a row that begins with `RUN_SELECT`."""
     values = dict(zip(RUN_COLUMNS, row, strict=False))
     values["state"] = _STATES[row[_STATE]]
+    values["sure"] = bool(row[_SURE])
     if row[_PROGRESS] is not None:
         values["progress"] = _PROGRESS_DECODER.decode(row[_PROGRESS])
     if row[_STEPS] is not None:
@@ -147,13 +149,13 @@ def view_from(row: Row, *, token: str, runs: Sequence[Run]) -> View:
         channel_id=row[2],
         ts=row[3],
         thread_ts=row[4],
-        own=row[5],
+        own=bool(row[5]),
         text=row[6],
         blocks=tuple(from_json(row[7])),
         version=row[8],
         posting=Posting(row[9]),
         intent_at=row[10],
-        intent_final=row[11],
+        intent_final=bool(row[11]),
         lookups=row[12],
         failures=row[13],
         told_at=row[14],
