@@ -3,20 +3,15 @@
 import asyncio
 import json
 import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.agent.app.stage import REGISTRY, Stage
+from tests.dev.kubernetes.kubectl import binary
 
-KUBECTL = shutil.which("kubectl", path=os.pathsep.join([str(Path(sys.executable).parent)]))
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
-]
+pytestmark = pytest.mark.long
 
 
 class Kubectl:
@@ -27,9 +22,8 @@ class Kubectl:
         stage.cluster.write_kubeconfig(self._config, namespace="staging")
 
     async def __call__(self, *arguments: str) -> tuple[int, str]:
-        assert KUBECTL is not None
         process = await asyncio.create_subprocess_exec(
-            KUBECTL,
+            binary(),
             f"--kubeconfig={self._config}",
             *arguments,
             stdout=asyncio.subprocess.PIPE,
