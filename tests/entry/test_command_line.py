@@ -204,7 +204,7 @@ def test_dev_without_its_extra_says_how_to_install_it() -> None:
 def test_a_command_whose_package_is_absent_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "entry_points", lambda **_selection: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_selection: ())
     assert cli.main(["dev"]) == 2
     assert "tidegate dev needs an extra: pip install 'tidegate[dev]'" in capsys.readouterr().err
 

@@ -1,15 +1,19 @@
 """The command line. It imports late, so that `--help` is there at once."""
 
 import argparse
+import atexit
+import gc
 import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tidegate import __version__
 from tidegate.entry.arguments import Parser
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Each command's module has `add_parser(subparsers)`; its parser sets `run`.
 COMMANDS: Final = {
@@ -46,6 +50,7 @@ Each command has --help of its own.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
+    end_at_once()
     given = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in given if word in COMMANDS), None)
     if given and given[0] in EXTRAS:
@@ -58,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser(None).print_help()
         return 2
     return carry_out(args)
+
+
+def end_at_once() -> None:
+    """Let this process end without a last search for cycles: that took as long as the imports."""
+    atexit.register(gc.freeze)
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -107,6 +117,8 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
 
 def _foreign(name: str, argv: list[str]) -> int:
     """Run a command that another package brings."""
+    from importlib.metadata import entry_points  # 25 ms, which no other command should wait for
+
     found: EntryPoint | None = next(iter(entry_points(group=GROUP, name=name)), None)
     extra = EXTRAS[name][0]
     advice = f"tidegate {name} needs an extra: pip install 'tidegate[{extra}]'\n"

@@ -52,8 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"s3-to-slack {__version__}")
     _add_arguments(parser)
     args = parser.parse_args(argv)
-    from tidegate.entry.cli import carry_out
+    from tidegate.entry.cli import carry_out, end_at_once
 
+    end_at_once()
     return carry_out(args)
 
 
