@@ -81,6 +81,16 @@ class Killer:
         return Between(inner, before=begin, after=end)
 
 
+def dying_after(name: str) -> Callable[[Kubernetes], Any]:
+    """Return what kills an agent just after its first call of that name, whichever number it has."""
+
+    def end(_: int, made: str) -> None:
+        if made == name:
+            raise Killed
+
+    return lambda inner: Between(inner, after=end)
+
+
 def watched(before: Callable[[int, str], None]) -> Callable[[Kubernetes], Any]:
     """Return what lets a test do something just before each call."""
     return lambda inner: Between(inner, before=before)

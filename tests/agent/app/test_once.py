@@ -197,7 +197,7 @@ async def test_what_was_made_and_then_replaced_is_not_told_to_be_there(
     stage: Stage, verb: str
 ) -> None:
     had = await prepared(stage, verb)
-    dying = stage.new_agent(through=mishaps.Killer(5 if verb == "rollback" else 4, after=True))
+    dying = stage.new_agent(through=mishaps.dying_after("patch"))
     with pytest.raises(Killed):
         await stage.ask(verb, agent=dying, **ORDERS[verb])
     assert len(stage.effects()) == had + 1
