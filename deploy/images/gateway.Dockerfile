@@ -1,7 +1,7 @@
 # The gateway. From the repository's root:
 #   docker build -f deploy/images/gateway.Dockerfile -t registry.example.com/tidegate-gateway:0.1.0 .
-# The base is pinned by its digest; the one here is a placeholder that no registry has (README.md).
-ARG PYTHON=python:3.13-slim-bookworm@sha256:0000000000000000000000000000000000000000000000000000000000000000
+# The base is pinned by its digest: Python 3.13.15 on Debian 13.6, as of September 2026 (README.md).
+ARG PYTHON=python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 FROM ${PYTHON} AS build
 WORKDIR /build

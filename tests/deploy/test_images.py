@@ -50,6 +50,7 @@ def test_it_is_built_in_two_stages_from_one_base_that_is_pinned_by_digest(part: 
     before, build, final = dockerfile.stages(file_of(part))
     base = dockerfile.variables(before)["PYTHON"]
     assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
+    assert len(set(base[-64:])) > 8, "a placeholder is no digest"
     assert [stage[0].text for stage in (build, final)] == ["${PYTHON} AS build", "${PYTHON}"]
     assert not any("pip" in step.text for step in final if step.instruction == "RUN")
     assert list(dockerfile.copies(final)) == [], "what runs comes from the first stage alone"
