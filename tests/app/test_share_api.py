@@ -44,6 +44,13 @@ async def ask(
         return answer.status, await answer.json()
 
 
+async def runs(here: Gate, path: str, token: str) -> tuple[int, dict[str, Any]]:
+    url = f"http://127.0.0.1:{here.stand.gateway.config['admin']['port']}/api/v1/runs{path}"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
 async def succeeded(here: Gate, run: str) -> None:
     """Return once a run has ended well."""
     out = ""
@@ -77,6 +84,23 @@ async def test_a_link_is_in_the_answer_and_nowhere_else(here: Gate) -> None:
     assert again["ts"] == answer["ts"]
     assert again["run"] == answer["run"]
     assert "url" not in again
+
+
+async def test_a_token_that_may_share_sees_the_runs_that_it_ordered_and_no_others(
+    here: Gate,
+) -> None:
+    here.put("a.pdf", PDF)
+    await here.told(await here.press("upload", "a.pdf"), "done")
+    _, answer = await ask(here, ORDER)
+    ordered = answer["run"]
+    _, all_runs = await runs(here, "", "reader-token")
+    (pressed,) = [run["id"] for run in all_runs["runs"] if run["id"] != ordered]
+    for query in ("", "?user=U0ADA"):
+        _, seen = await runs(here, query, "ci-token")
+        assert [run["id"] for run in seen["runs"]] == [ordered]
+    assert (await runs(here, f"/{ordered}", "ci-token"))[0] == 200
+    assert (await runs(here, f"/{pressed}", "ci-token"))[0] == 404
+    assert (await runs(here, f"/{pressed}", "reader-token"))[0] == 200
 
 
 async def test_the_same_key_is_the_same_share_and_another_body_is_a_conflict(here: Gate) -> None:

@@ -70,6 +70,11 @@ class ShareRequests:
         self._rules = rules
         self._callers = {caller.name: caller for caller in callers}
 
+    def orders_of(self, name: str) -> str | None:
+        """Return as whom a caller's runs are recorded; None for one who may share nothing."""
+        caller = self._callers.get(name)
+        return caller.action if caller is not None and caller.buckets else None
+
     async def take(self, name: str, body: bytes, key: str | None) -> Answer:
         """Take an order, wait a while for its end, and return what to answer.
 

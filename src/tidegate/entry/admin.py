@@ -1,4 +1,8 @@
-"""The admin listener: metrics, and the runs as JSON for named callers."""
+"""The admin listener: metrics, and the runs as JSON for named callers.
+
+A caller who may share sees the runs that it ordered: the token of a job in CI does not tell who
+presses which buttons. One who may share nothing is there to look, and sees them all.
+"""
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -91,6 +95,12 @@ class AdminApi:
                 found = name
         return found
 
+    def _own(self, request: Request) -> str | None:
+        """Return as whom a caller's runs are recorded that may see no others, or None."""
+        if self._requests is None:
+            return None
+        return self._requests.orders_of(self._caller(request) or "")
+
     async def _show_metrics(self, _request: Request) -> Response:
         return PlainTextResponse(
             self._metrics(), media_type="text/plain; version=0.0.4; charset=utf-8"
@@ -124,7 +134,7 @@ class AdminApi:
         which = RunFilter(
             state=state,
             action=query.get("action"),
-            user_id=query.get("user"),
+            user_id=self._own(request) or query.get("user"),
             before=RunId(before) if before else None,
             limit=max(1, min(limit, MAX_LISTED)),
         )
@@ -134,7 +144,8 @@ class AdminApi:
     async def _show(self, request: Request) -> Response:
         run_id = RunId(request.path_params["run_id"])
         run = await self._store.run(run_id)
-        if run is None:
+        own = self._own(request)
+        if run is None or own not in (None, run.user_id):
             return _error(404, "not found", "there is no run with this id")
         entries = await self._store.audit(run_id=run_id)
         audit = [entry_as_json(entry) for entry in entries]
