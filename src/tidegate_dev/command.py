@@ -104,6 +104,7 @@ def _greeting(workspace: "DevWorkspace") -> str:
         f"Drop a file into {workspace.listing.folder} and share it: /share NAME\n"
         f"Or share from a shell: {workspace.gallery_line}\n"
         f"Look into the cluster: {workspace.cluster.kubectl_line}\n"
+        f"Have all of it looked at: {workspace.check_line}\n"
         "Stop it with Ctrl-C.\n"
     )
 

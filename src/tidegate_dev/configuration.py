@@ -37,6 +37,20 @@ ALIAS: Final = "reports"
 SHARED_IN: Final = ("C0OPS", "C0REPORTS")
 MODES: Final = ("link", "image", "upload", "gallery")
 GROUPS: Final = {"S0DEPLOYERS": "deployers", "S0SRE": "sre"}
+#: What the app may do in Slack: as much as the configuration needs, and no more.
+SCOPES: Final = (
+    "channels:history",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "files:read",
+    "files:write",
+    "groups:history",
+    "groups:read",
+    "mpim:read",
+    "usergroups:read",
+    "users:read",
+)
 _PASSED_ON: Final = ("PATH", "PYTHONPATH", "LANG", "TZ")
 
 

@@ -10,6 +10,28 @@ FAULTS: Final = {
     "slack_429": ("Slack 429", "Slack says that the gateway writes too often (429)."),
     "slack_hang": ("Slack hangs", "Slack takes what the gateway writes and does not answer."),
     "edge_throttle": ("edge throttles", "The API Gateway turns every request away (429)."),
+    "edge_not_permitted": (
+        "not permitted",
+        "No IAM policy lets the gateway's role invoke the API (403).",
+    ),
+    "edge_clock_skew": (
+        "clocks differ",
+        "The API Gateway's clock is 20 minutes ahead, so every signature has expired (403).",
+    ),
+    "edge_wrong_region": (
+        "wrong region",
+        "The API is in another region than the gateway signs for (403).",
+    ),
+    "edge_wrong_stage": ("wrong stage", "The stage was renamed: the API has no such path (404)."),
+    "edge_link_inactive": (
+        "VPC link inactive",
+        "The VPC link had no request for 60 days, and its network interfaces are gone (503).",
+    ),
+    "edge_gives_up": (
+        "edge gives up",
+        "The API Gateway asks the agent, and answers 504 before the agent does: nobody can tell "
+        "from that whether it was done.",
+    ),
     "rollout_fails": (
         "rollout fails",
         "Every container that starts ends again at once, so no rollout gets through.",
@@ -24,6 +46,18 @@ FAULTS: Final = {
         "Slack loses the upload",
         "Slack takes a file, and then never shows it in the channel.",
     ),
+}
+
+#: Which of them are the API Gateway's, and what it calls them.
+AT_THE_EDGE: Final = {
+    "service_slow": "integration_slow",
+    "edge_throttle": "throttle",
+    "edge_not_permitted": "not_permitted",
+    "edge_clock_skew": "clock_skew",
+    "edge_wrong_region": "wrong_region",
+    "edge_wrong_stage": "wrong_stage",
+    "edge_link_inactive": "vpc_link_inactive",
+    "edge_gives_up": "integration_timeout",
 }
 
 

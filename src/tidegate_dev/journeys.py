@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tidegate_dev import cluster_steps, share_steps
+from tidegate_dev import cluster_steps, edge_steps, share_steps
 from tidegate_dev.journey import (
     AFTER_ACK,
     FINAL,
@@ -23,6 +23,7 @@ from tidegate_dev.journey import (
     title_of,
 )
 from tidegate_dev.masking import Masking
+from tidegate_dev.reasons import plain, reason_words
 from tidegate_dev.slack.deliveries import Delivery
 
 Json = dict[str, Any]
@@ -50,32 +51,6 @@ _AUTH_WORDS: Final = {
     "sigv4": "signed SigV4 → edge",
     "token_file": "sent with a token",
     "none": "sent",
-}
-_EDGE_FIELDS: Final = (
-    "verdict",
-    "message",
-    "status",
-    "ms",
-    "canonical_request",
-    "string_to_sign",
-)
-_REASONS: Final = {
-    "busy": "the service is busy",
-    "connect": "the service cannot be reached",
-    "error": "the service failed",
-    "interrupted": "the gateway stopped before an answer",
-    "lost_track": "the service no longer says how it goes",
-    "no_answer": "the connection broke before an answer",
-    "timeout": "no answer in time",
-    "external": "not open to people from outside the workspace",
-    "guest": "guests may not use it",
-    "inactive": "the account is not active",
-    "no_rule": "nobody is allowed to use it",
-    "not_listed": "not among the people who may use it",
-    "retired": "the button is too old to be safe",
-    "unverified": "Slack did not say whether this person may",
-    "wrong_channel": "not in this channel",
-    "wrong_params": "not for this target",
 }
 _END_WORDS: Final = {
     "succeeded": "succeeded",
@@ -321,7 +296,7 @@ class Journeys:
 
     def _refuse(self, journey: Journey, reason: str, *drop: Key) -> None:
         refused = journey.step("refused", "refused")
-        refused.status, refused.value = "failed", _reason_words(reason)
+        refused.status, refused.value = "failed", reason_words(reason)
         refused.details = {"reason": reason, "told": "in an ephemeral message, to this person only"}
         journey.drop(*drop, "recorded", *AFTER_ACK)
         journey.state = "refused"
@@ -338,7 +313,7 @@ class Journeys:
     def _denied(self, journey: Journey, line: Json) -> None:
         refused = journey.step("refused", "denied")
         refused.status, refused.details = "failed", line
-        refused.value = _reason_words(line.get("reason"))
+        refused.value = reason_words(line.get("reason"))
         allowed = journey.steps.get("allowed")
         if allowed is not None:
             allowed.value = "at first; then asked again with fresh facts"
@@ -352,6 +327,7 @@ class Journeys:
         again = f" · attempt {attempt}" if isinstance(attempt, int) and attempt > 1 else ""
         sent.value = f"{line.get('method', 'POST')} {line.get('path') or ''}".strip() + again
         sent.status, sent.details, sent.ms = "active", line, None
+        edge_steps.answered_before(journey, attempt)
         journey.state = "sending"
 
     def _outcome(self, journey: Journey, line: Json) -> None:
@@ -362,14 +338,16 @@ class Journeys:
             return
         sent = journey.steps.get("sent")
         if sent is not None and sent.status == "active" and line.get("status") is not None:
-            sent.status, sent.value = "done", str(line["status"])
+            words = edge_steps.why(sent)
+            sent.status = "failed" if words else "done"
+            sent.value = words or str(line["status"])
         journey.state = state or journey.state
         if state == "running":
             progress = journey.step("progress", "rolling out")
             progress.status = "active"
         elif state == "queued" and sent is not None:
             sent.status, sent.label = "active", "to be tried again"
-            sent.value = _reason_words(line.get("reason"))
+            sent.value = edge_steps.why(sent) or reason_words(line.get("reason"))
         elif state == "denied":
             journey.step("told", "told in Slack").status = "active"
         elif state in FINAL:
@@ -389,7 +367,7 @@ class Journeys:
                 progress.details = {**progress.details, "done": total, "phase": state}
         answered = journey.step("answered", "answered")
         answered.status = "done" if good else "failed"
-        reason = "" if line.get("reason") == state else _reason_words(line.get("reason"))
+        reason = "" if line.get("reason") == state else reason_words(line.get("reason"))
         answered.value = _END_WORDS[state] + (f": {reason}" if reason else "")
         answered.details, answered.ms = line, _number(line, "ms")
         told = journey.step("told", "told in Slack")
@@ -402,7 +380,7 @@ class Journeys:
         if isinstance(done, int) and isinstance(total, int):
             step.value = cluster_steps.far(done, total, step.details or {})
         else:
-            step.value = _plain(line.get("phase"))
+            step.value = plain(line.get("phase"))
         if journey.state not in FINAL:
             step.status, journey.state = "active", "running"
         step.details = {**(step.details or {}), **line}
@@ -432,17 +410,11 @@ class Journeys:
     def exchanged(self, exchange: Mapping[str, Any]) -> None:
         """The edge took, or refused, one request."""
         exchange = self._masking.json(exchange)
-        for journey in self._of_run(exchange.get("run_id")):
+        run = exchange.get("run_id")
+        for journey in self._of_run(run) or self._adopted(run):
             journey.exchanges.append(dict(exchange))
             cluster_steps.answered(journey, exchange)
-            sent = journey.steps.get("sent")
-            if sent is not None and exchange.get("method") != "GET":
-                if sent.status == "active":
-                    sent.value = f"{exchange.get('method')} {exchange.get('path')}"
-                sent.details = {
-                    **(sent.details or {}),
-                    "edge": {name: exchange.get(name) for name in _EDGE_FIELDS},
-                }
+            edge_steps.answered(journey, exchange)
             self._changed(journey)
 
     def asked_of_cluster(self, run: str, entry: Mapping[str, Any]) -> None:
@@ -529,16 +501,3 @@ def _about(journey: Journey, method: str, call: Mapping[str, Any]) -> bool:
 def _number(line: Mapping[str, Any], name: str) -> float | None:
     value = line.get(name)
     return float(value) if isinstance(value, int | float) else None
-
-
-def _reason_words(reason: object) -> str:
-    code = str(reason or "").removeprefix("denied: ")
-    return _REASONS.get(code, _plain(code))
-
-
-def _plain(value: object) -> str:
-    """Return a reason or rule of the gateway in words for the page."""
-    if value is None or value == "":
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.replace("_", " ")

@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import errno
 import socket
-from types import TracebackType
-from typing import Final, Self
+import ssl
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tidegate_dev.running import Running
+
 LOOPBACK: Final = "127.0.0.1"
+GRACE_SECONDS: Final = 1.0  # for what is being answered when a server is stopped
+_LOOK_SECONDS: Final = 0.002
 
 
 class PortInUseError(Exception):
@@ -46,13 +51,21 @@ def bind(port: int = 0, *, listening: bool = True) -> socket.socket:
     return sock
 
 
-class Listener:
+class Listener(Running):
     """Serves one application; an async context manager, started when entered."""
 
-    def __init__(self, app: ASGIApp, *, port: int = 0, sock: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        port: int = 0,
+        sock: socket.socket | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._sock = sock if sock is not None else bind(port)
+        self._tls = tls
         self.port: int = self._sock.getsockname()[1]
-        self.url = f"http://{LOOPBACK}:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://{LOOPBACK}:{self.port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -63,7 +76,6 @@ class Listener:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=1,
             )
         )
         self._loop: asyncio.Task[None] | None = None
@@ -74,6 +86,7 @@ class Listener:
             if isinstance(connection, HttpToolsProtocol) and connection.client == client:
                 connection.transport.abort()
 
+    @override
     async def start(self) -> None:
         """Requests are being answered when this returns.
 
@@ -81,10 +94,12 @@ class Listener:
         servers live in one process, and signals belong to whoever owns that.
         """
         self._server.config.load()
+        self._server.config.ssl = self._tls
         self._server.lifespan = self._server.config.lifespan_class(self._server.config)
         await self._server.startup(sockets=[self._sock])
         self._loop = asyncio.create_task(self._server.main_loop())
 
+    @override
     async def stop(self) -> None:
         """The port is free again and no request is left running."""
         if self._loop is None:
@@ -94,18 +109,26 @@ class Listener:
         with contextlib.suppress(asyncio.CancelledError):
             await self._loop
         self._loop = None
-        await self._server.shutdown(sockets=[self._sock])
+        # The steps of `uvicorn.Server.shutdown`, which looks only every tenth of a second.
+        state = self._server.server_state
+        for server in self._server.servers:
+            server.close()
+        self._sock.close()
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+                    await asyncio.sleep(_LOOK_SECONDS)
+        await self._cut_off()
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
+    async def _cut_off(self) -> None:
+        """What is still under way has ended."""
+        state = self._server.server_state
+        tasks = tuple(state.tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in tuple(state.connections):
+            if isinstance(connection, HttpToolsProtocol):
+                connection.transport.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)

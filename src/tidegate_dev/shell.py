@@ -1,8 +1,8 @@
-"""`s3-to-slack` for the person's own shell, with the workspace's configuration and keys.
+"""`s3-to-slack` and `tidegate` for the person's own shell, with the workspace's own settings.
 
-A script rather than variables to export: it works as typed in any shell, leaves nothing behind
-in it, and takes none of the machine's own AWS keys along. It lies in the workspace's private
-folder and goes with it; what it holds opens this workspace and nothing else.
+Scripts rather than variables to export: they work as typed in any shell, leave nothing behind
+in it, and take none of the machine's own AWS keys along. They lie in the workspace's private
+folder and go with it; what they hold opens this workspace and nothing else.
 """
 
 import shlex
@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "s3-to-slack"
+PROGRAM: Final = "tidegate"
 # What AWS's own variables could add to the keys that are given.
-_UNSET: Final = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN")
+_UNSET: Final = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ENDPOINT_URL_STS",
+)
 _FROM_THE_SHELL: Final = frozenset({"HOME", "LANG", "PATH", "TZ", "TMPDIR"})
 
 
 def write(folder: Path, *, config: Path, environment: Mapping[str, str]) -> Path:
-    """Return the script in *folder*; only its owner can read or run it.
+    """Return the script `s3-to-slack` in *folder*; beside it is one for all of `tidegate`.
+
+    Only their owner can read or run them.
 
     Args:
         folder: The workspace's private folder.
@@ -27,17 +35,30 @@ def write(folder: Path, *, config: Path, environment: Mapping[str, str]) -> Path
     """
     given = {name: value for name, value in environment.items() if name not in _FROM_THE_SHELL}
     given["TIDEGATE_CONFIG"] = str(config)
+    _script(folder / PROGRAM, given, "")
+    return _script(folder / NAME, given, " share")
+
+
+def _script(path: Path, given: Mapping[str, str], command: str) -> Path:
     lines = [
         "#!/bin/sh",
-        "# s3-to-slack, into the dev workspace: made for it, and of no use without it.",
+        f"# {path.name}, for the dev workspace: made for it, and of no use without it.",
         f"unset {' '.join(_UNSET)}",
         *(f"export {name}={shlex.quote(value)}" for name, value in sorted(given.items())),
-        f'exec {shlex.quote(sys.executable)} -m tidegate share "$@"',
+        f'exec {shlex.quote(sys.executable)} -m tidegate{command} "$@"',
     ]
-    path = folder / NAME
     path.touch(mode=0o700)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def check_line(script: Path) -> str:
+    """Return the line that looks at everything there is in the workspace, as it is typed.
+
+    Args:
+        script: As `write` returned it.
+    """
+    return f"{shlex.quote(str(script.with_name(PROGRAM)))} check --live"
 
 
 def gallery_line(script: Path, *, bucket: str, prefix: str, channel: str) -> str:

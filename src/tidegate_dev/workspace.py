@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import socket
 import sys
@@ -19,7 +20,7 @@ from tidegate_dev.cluster import Cluster
 from tidegate_dev.configuration import Ports, Secrets
 from tidegate_dev.edge import Edge, EdgeConfig, Exchange, edge_app
 from tidegate_dev.events import EventHub
-from tidegate_dev.faults import Switchboard
+from tidegate_dev.faults import AT_THE_EDGE, Switchboard
 from tidegate_dev.journey import Journey
 from tidegate_dev.journeys import Journeys
 from tidegate_dev.listener import Listener, PortInUseError, bind
@@ -72,6 +73,7 @@ class DevWorkspace:
         self.ports = Ports(page=port)
         self.hub = EventHub()
         self.slack = SlackFarEnd(gateway_url=f"http://127.0.0.1:{self.ports.gateway}")
+        self.slack.workspace.scopes = set(configuration.SCOPES)
         self._secrets = Secrets(
             bot_token=self.slack.bot_token, signing_secret=self.slack.signing_secret
         )
@@ -115,6 +117,11 @@ class DevWorkspace:
         )
 
     @property
+    def check_line(self) -> str:
+        """Return the line that looks at all of the workspace from a shell, as it is typed."""
+        return "" if self._script is None else shell.check_line(self._script)
+
+    @property
     def url(self) -> str:
         """Return the page's address."""
         return f"http://127.0.0.1:{self.ports.page}/"
@@ -142,11 +149,13 @@ class DevWorkspace:
         return Switchboard.over(
             {
                 **ours,
-                "service_slow": lambda on: self.edge.set_fault("integration_slow", on),
+                **{
+                    name: functools.partial(self.edge.set_fault, fault)
+                    for name, fault in AT_THE_EDGE.items()
+                },
                 "service_down": self._agent_down,
                 "slack_429": lambda on: setattr(slack, "rate_limited", on),
                 "slack_hang": lambda on: setattr(slack, "hanging", on),
-                "edge_throttle": lambda on: self.edge.set_fault("throttle", on),
                 "rollout_fails": self.cluster.fail_rollouts,
                 "s3_breaks_off": lambda on: setattr(
                     self.s3_faults, "drop_after_bytes", BROKEN_OFF_BYTES if on else None

@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
+from tidegate.core.edge_answer import _BY_TYPE
+from tidegate.core.remedy import _REMEDIES
+from tidegate_dev import edge_steps
+from tidegate_dev.edge.answers import WORDS
 from tidegate_dev.journey import Journey
 from tidegate_dev.journeys import Journeys
 from tidegate_dev.masking import Masking
+from tidegate_dev.reasons import reason_words
 from tidegate_dev.slack.deliveries import Delivery, signed_headers
 from tidegate_dev.slack.payloads import form
 
@@ -266,6 +271,73 @@ def test_what_the_edge_saw_belongs_to_the_step_that_sent_it(scene: Scene) -> Non
     assert details is not None
     assert details["edge"]["canonical_request"] == "POST\n/x"
     assert len(scene.journeys.full(journey)["edge"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("verdict", "message", "words"),
+    [
+        ("UnknownStage", "Not Found", "there is no such stage"),
+        ("VpcLinkInactive", "Service Unavailable", "the VPC link was given up after 60 days"),
+        ("AccessDeniedException", "User: x is not authorized", "no policy lets the gateway in"),
+        ("InvalidSignatureException", "Signature expired: 1", "the clocks are too far apart"),
+        (
+            "InvalidSignatureException",
+            "Credential should be scoped to a valid region. This one is 'us-east-1'.",
+            "it was signed for another region",
+        ),
+        ("InvalidSignatureException", "The request signature we", "the signature does not match"),
+    ],
+)
+def test_what_the_edge_turns_away_is_told_in_plain_words(
+    scene: Scene, verdict: str, message: str, words: str
+) -> None:
+    journey = scene.recorded()
+    scene.log("sending", attempt=1, method="POST", path="/x", auth="sigv4")
+    exchange = {"run_id": "run1", "method": "POST", "status": 403, "verdict": verdict}
+    scene.journeys.exchanged({**exchange, "message": message})
+    assert values(journey)["sent"].startswith(f"turned away by the edge: {words}")
+    scene.log("outcome", state="queued", status=403, reason="busy")
+    assert values(journey)["sent"].startswith(f"turned away by the edge: {words}")
+    scene.log("sending", attempt=2, method="POST", path="/x", auth="sigv4")
+    assert values(journey)["sent"] == "POST /x · attempt 2"
+    scene.journeys.exchanged({**exchange, "message": message})
+    scene.log("outcome", state="failed", status=403, reason="no_route")
+    assert values(journey)["sent"].startswith(f"turned away by the edge: {words}")
+    assert dict(told(journey))["sent"] == "failed"
+    assert values(journey)["answered"] == "failed: the edge has no such stage or route"
+
+
+def test_what_the_edge_does_not_wait_for_was_not_turned_away(scene: Scene) -> None:
+    journey = scene.recorded()
+    scene.log("sending", attempt=1, method="POST", path="/x", auth="sigv4")
+    exchange = {"run_id": "run1", "method": "POST", "status": 504, "forwarded": True}
+    scene.journeys.exchanged({**exchange, "verdict": "IntegrationTimeout"})
+    assert values(journey)["sent"] == (
+        "given up by the edge: the service was asked, and its answer not waited for"
+    )
+
+
+def test_the_edge_may_be_heard_before_the_log_is(scene: Scene) -> None:
+    journey = scene.recorded()
+    exchange = {"run_id": "run1", "method": "POST", "status": 404, "verdict": "UnknownStage"}
+    scene.journeys.exchanged(exchange)
+    scene.log("sending", attempt=1, method="POST", path="/x", auth="sigv4")
+    assert values(journey)["sent"] == "turned away by the edge: there is no such stage"
+    scene.log("sending", attempt=2, method="POST", path="/x", auth="sigv4")
+    assert values(journey)["sent"] == "POST /x · attempt 2"
+
+
+@pytest.mark.parametrize("reason", sorted({*_REMEDIES, *_BY_TYPE.values()}))
+def test_every_reason_of_a_pathway_has_words_of_the_page(reason: str) -> None:
+    # What has no words of its own is told by its code, with blanks.
+    assert reason_words(reason) != reason.replace("_", " ")
+
+
+def test_whatever_stops_a_request_at_the_edge_has_words(scene: Scene) -> None:
+    for verdict in {*WORDS, "AccessDeniedException", "ExpiredTokenException"}:
+        journey = scene.recorded()
+        edge_steps.answered(journey, {"verdict": verdict, "method": "POST"})
+        assert verdict not in edge_steps.why(journey.steps["sent"])
 
 
 def test_no_secret_is_shown(scene: Scene) -> None:

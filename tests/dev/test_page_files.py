@@ -1,6 +1,5 @@
 """Files and pictures on the page of a real workspace, in a real browser."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.chromium import ARGUMENTS
+from tests.chromium import ARGUMENTS, executable
 from tests.dev.pictures import PDF, png
 from tests.dev.test_slack_pictures import Web, image
 from tests.dev.test_workspace import make
@@ -34,10 +33,8 @@ async def workspace() -> AsyncIterator[DevWorkspace]:
 
 @pytest.fixture
 async def page(workspace: DevWorkspace) -> AsyncIterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page's tests need chromium"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         page = await browser.new_page(reduced_motion="reduce")
         errors: list[str] = []
         page.on("console", lambda line: errors.append(line.text))

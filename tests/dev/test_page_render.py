@@ -1,7 +1,6 @@
 """The dev workspace's page in a real browser, against a stand-in for the workspace."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.chromium import ARGUMENTS
+from tests.chromium import ARGUMENTS, executable
 from tests.dev import page_workspace as scene
 from tests.dev.page_workspace import Json, Workspace
 from tests.dev.pictures import png
@@ -29,10 +28,8 @@ FAILED_REQUEST = "Failed to load resource"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "the page's tests need chromium"
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield started
         started.close()
 

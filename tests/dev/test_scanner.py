@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gzip
 import io
+import itertools
 import random
 import tarfile
 import tracemalloc
@@ -202,6 +203,7 @@ def encrypted(body: bytes) -> bytes:
         gzip.compress(EICAR[:30]) + gzip.compress(EICAR[30:]),
         gzip.compress(tarred(NOISE[:5000], zipped(EICAR))),
     ],
+    ids=map(str, itertools.count(1)),
 )
 def test_the_test_file_is_found_wherever_it_lies(body: bytes, cut: int) -> None:
     assert inspected(body, cut=cut) is Verdict.FOUND
@@ -221,6 +223,7 @@ def test_the_test_file_is_found_wherever_it_lies(body: bytes, cut: int) -> None:
         zipped(b"x" * 5000, method=zipfile.ZIP_BZIP2),
         zipped(EICAR, method=zipfile.ZIP_LZMA),
     ],
+    ids=map(str, itertools.count(1)),
 )
 def test_what_is_broken_or_sealed_is_passed_over(body: bytes) -> None:
     assert inspected(body) is Verdict.CLEAN

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tidegate.core.sigv4 import Credentials, Signer, wire_url
-from tidegate_dev.sigv4_check import IssuedKeys, ReceivedRequest, Verdict, check, normal_path
+from tidegate_dev.sigv4_check import (
+    IssuedKeys,
+    ReceivedRequest,
+    Rules,
+    Verdict,
+    check,
+    check_by,
+    normal_path,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ISSUED = IssuedKeys(access_key="ASIDEV", secret_key="dev+secret/1", session_token="dev//token==")
@@ -318,6 +326,51 @@ def test_two_authorizations_are_one_too_many() -> None:
     request = received()
     twice = [*request.headers, (b"authorization", header(request, "authorization").encode())]
     assert not verdict_on(replace(request, headers=twice)).accepted
+
+
+def test_of_two_hosts_neither_is_believed_though_both_were_signed() -> None:
+    request = received(headers={"Host": "api.example.com,other.example.com"})
+    assert verdict_on(request).accepted
+    kept = [pair for pair in request.headers if pair[0] != b"host"]
+    hosts = [(b"host", b"api.example.com"), (b"host", b"other.example.com")]
+    verdict = verdict_on(replace(request, headers=[*hosts, *kept]))
+    assert verdict.message == "The request names more than one 'Host'."
+
+
+@pytest.mark.parametrize(("ahead", "accepted"), [(-1, True), (0, False), (1, False)])
+def test_keys_are_good_until_they_end(ahead: int, accepted: bool) -> None:
+    ends = replace(ISSUED, expires_at=NOW.timestamp() - ahead)
+    verdict = check(
+        received(),
+        issued={ends.access_key: ends},
+        region="eu-west-1",
+        service="execute-api",
+        now=NOW,
+    )
+    assert verdict.accepted is accepted
+    assert verdict.error_type == ("" if accepted else "ExpiredTokenException")
+
+
+def test_who_does_not_know_the_secret_does_not_learn_that_a_session_is_over() -> None:
+    ends = replace(ISSUED, expires_at=0.0)
+    rules = Rules(region="eu-west-1", service="execute-api")
+    request = received(keys=replace(ISSUED, secret_key="other"))
+    verdict = check_by(rules, request, issued={ends.access_key: ends}, now=NOW)
+    assert verdict.error_type == "InvalidSignatureException"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"), [(-16, "- 15 min.)"), (16, "+ 15 min.)"), (-14, ""), (14, "")]
+)
+def test_some_services_let_clocks_be_further_apart(minutes: int, told: str) -> None:
+    rules = Rules(region="eu-west-1", service="sts", max_skew=timedelta(minutes=15))
+    request = received(service="sts", at=NOW + timedelta(minutes=minutes))
+    assert verdict_by(rules, request).message.endswith(told)
+    assert verdict_by(rules, request).accepted is (told == "")
+
+
+def verdict_by(rules: Rules, request: ReceivedRequest) -> Verdict:
+    return check_by(rules, request, issued=KEYS, now=NOW)
 
 
 @settings(max_examples=examples(200))

@@ -21,6 +21,7 @@ from tests.ports import free_ports
 from tidegate_dev import command, configuration, shell
 from tidegate_dev.bucket import FolderRefusedError
 from tidegate_dev.configuration import Ports, Secrets
+from tidegate_dev.faults import AT_THE_EDGE, FAULTS
 from tidegate_dev.listener import LOOPBACK, PortInUseError, bind
 from tidegate_dev.objects import AccessKey
 from tidegate_dev.program import ProgramFailedError
@@ -140,6 +141,12 @@ async def test_the_state_tells_everything_the_page_needs(
         "slack_429",
         "slack_hang",
         "edge_throttle",
+        "edge_not_permitted",
+        "edge_clock_skew",
+        "edge_wrong_region",
+        "edge_wrong_stage",
+        "edge_link_inactive",
+        "edge_gives_up",
         "rollout_fails",
         "s3_breaks_off",
         "s3_asks_to_wait",
@@ -655,6 +662,16 @@ async def test_faults_can_be_on_from_the_start() -> None:
         assert await pinged(workspace.ports.scanner) == b"PONG\0"
     finally:
         await workspace.stop()
+
+
+def test_each_fault_of_the_edge_is_one_that_it_has() -> None:
+    workspace = make()
+    for name, fault in AT_THE_EDGE.items():
+        workspace.switch(name, on=True)
+        assert workspace.edge.faults == {fault}
+        workspace.switch(name, on=False)
+        assert workspace.edge.faults == set()
+        assert name in FAULTS
 
 
 # The command

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import functools
 import itertools
-import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import botocore.session
-from botocore.config import Config
-
+from tests.far_ends.ministack import REGION, client, policy, running, user
 from tests.far_ends.process import started
 from tidegate.core.sigv4 import Credentials
 from tidegate_dev.objects import AccessKey, S3FarEnd
 
-REGION: Final = "eu-west-1"
 ROOT: Final = Path(__file__).parents[2]
-EMULATORS: Final = ROOT / ".venv-emulators"
 SECRET: Final = "far-end+secret/0123456789=abcdefghijklmn"
 
 #: What an S3 lacks, by the word with which a test asks for it.
@@ -63,34 +58,6 @@ class FarEnd:
     narrow: Credentials | None = None
     temporary: Credentials | None = None
     add_bucket: Callable[[str, bool], object]
-
-
-@functools.cache
-def _session() -> Any:
-    return botocore.session.get_session()  # reads its model of S3 once, which takes a while
-
-
-@functools.lru_cache(maxsize=8)
-def client(service: str, url: str, key: Credentials, *, attempts: int = 1) -> Any:
-    """Return a client that did not come from us, for setting the scene."""
-    return _session().create_client(
-        service,
-        endpoint_url=url,
-        region_name=REGION,
-        aws_access_key_id=key.access_key,
-        aws_secret_access_key=key.secret_key,
-        aws_session_token=key.token,
-        config=Config(
-            signature_version="s3v4" if service == "s3" else "v4",
-            s3={"addressing_style": "path"},
-            retries={"total_max_attempts": attempts},
-            connect_timeout=10,
-            read_timeout=20,
-            max_pool_connections=32,
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
 
 
 @dataclass(slots=True)
@@ -168,50 +135,17 @@ def rclone(folder: Path) -> Iterator[FarEnd]:
 
 @contextlib.contextmanager
 def ministack(folder: Path) -> Iterator[FarEnd]:
-    """Run ministack while the block does, with users made through its own API.
-
-    Its root key would prove nothing: it is believed whatever the signature.
-    """
-    program = EMULATORS / "bin" / "ministack"
-    assert program.exists(), "ministack is missing: run 'make setup'"
-    environment = {
-        "AUTH": "true",
-        "BIND_HOST": "127.0.0.1",  # all interfaces, if nothing is said
-        "GATEWAY_PORT": "0",
-        "IOT_MTLS_ENABLED": "0",  # another listener, on a fixed port
-        "SERVICES": "s3,iam,sts",
-        "STATE_DIR": str(folder / "state"),
-        "S3_DATA_DIR": str(folder / "s3"),
-        "MINISTACK_REGION": REGION,
-    }
-    with started(
-        program,
-        ready=r"Running on (http://127\.0\.0\.1:\d+) ",
-        folder=folder,
-        environment=environment,
-    ) as server:
-        url = server.said[1]
-        key = _user(url, "tidegate", may=("s3:*",))
+    """Run ministack while the block does, with users made through its own API."""
+    with running(folder, "s3", "iam", "sts") as url:
+        key = user(url, "tidegate", {"all": policy(["s3:*"])})
         yield FarEnd(
             name="ministack",
             url=url,
             key=key,
-            narrow=_user(url, "narrow", may=("s3:ListAllMyBuckets",)),
+            narrow=user(url, "narrow", {"all": policy(["s3:ListAllMyBuckets"])}),
             temporary=_temporary(url, key),
             add_bucket=functools.partial(_add_bucket, url, key),
         )
-
-
-def _user(url: str, name: str, *, may: tuple[str, ...]) -> Credentials:
-    iam = client("iam", url, Credentials(access_key="test", secret_key="test"))
-    iam.create_user(UserName=name)
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": list(may), "Resource": "*"}],
-    }
-    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return Credentials(access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
 
 
 def _temporary(url: str, key: Credentials) -> Credentials:

@@ -16,8 +16,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from tests.far_ends.process import started
-from tests.far_ends.s3 import EMULATORS, REGION, client
+from tests.far_ends.ministack import ROOT_KEY, client, policy, running, user
 from tidegate.core.sigv4 import Credentials
 
 #: All that the gateway needs: what `docs` says, word for word.
@@ -29,7 +28,6 @@ RIGHTS: Final = (
 )
 #: In AWS a right to do something to one message is one to do it to several; not so here.
 _SEVERAL: Final = ("sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibilityBatch")
-_ROOT: Final = Credentials(access_key="test", secret_key="test")
 _numbers = itertools.count()
 
 
@@ -63,7 +61,7 @@ class TestQueue:
         return "/" + self.url.split("/", 3)[3]
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        call = getattr(client("sqs", self.stack.url, _ROOT), operation)
+        call = getattr(client("sqs", self.stack.url, ROOT_KEY), operation)
         return dict(await asyncio.to_thread(call, QueueUrl=self.url, **arguments))
 
     async def send(self, *bodies: bytes) -> None:
@@ -85,7 +83,7 @@ class TestQueue:
 
 async def queue_on(stack: Stack, *, hidden_seconds: int = 3) -> TestQueue:
     """Return a new queue, whose messages come again after so many seconds."""
-    call = client("sqs", stack.url, _ROOT).create_queue
+    call = client("sqs", stack.url, ROOT_KEY).create_queue
     attributes = {"VisibilityTimeout": str(hidden_seconds)}
     name = f"arrivals-{next(_numbers)}"
     made = await asyncio.to_thread(call, QueueName=name, Attributes=attributes)
@@ -95,33 +93,12 @@ async def queue_on(stack: Stack, *, hidden_seconds: int = 3) -> TestQueue:
 @contextlib.contextmanager
 def ministack(folder: Path) -> Iterator[Stack]:
     """Run ministack with its SQS while the block does."""
-    program = EMULATORS / "bin" / "ministack"
-    assert program.exists(), "ministack is missing: run 'make setup'"
-    environment = {
-        "AUTH": "true",
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": "0",
-        "IOT_MTLS_ENABLED": "0",
-        "SERVICES": "sqs,iam,sts",
-        "STATE_DIR": str(folder / "state"),
-        "MINISTACK_REGION": REGION,
-    }
-    ready = r"Running on (http://127\.0\.0\.1:\d+) "
-    with started(program, ready=ready, folder=folder, environment=environment) as server:
-        url = server.said[1]
+    with running(folder, "sqs", "iam", "sts") as url:
         yield Stack(
-            url=url, key=_user(url, "tidegate", RIGHTS + _SEVERAL), narrow=_user(url, "narrow", ())
+            url=url,
+            key=user(url, "tidegate", {"all": policy(RIGHTS + _SEVERAL)}),
+            narrow=user(url, "narrow", {"all": policy(["s3:GetObject"])}),
         )
-
-
-def _user(url: str, name: str, rights: tuple[str, ...]) -> Credentials:
-    iam = client("iam", url, _ROOT)
-    iam.create_user(UserName=name)
-    allowed = [{"Effect": "Allow", "Action": list(rights or ("s3:GetObject",)), "Resource": "*"}]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
-    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    return Credentials(access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
 
 
 # --- between --------------------------------------------------------------------------------

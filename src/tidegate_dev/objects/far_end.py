@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tidegate_dev.listener import Listener
@@ -26,13 +26,14 @@ from tidegate_dev.objects.changes import ObjectChange
 from tidegate_dev.objects.faults import S3Faults
 from tidegate_dev.objects.service import S3Service, Served
 from tidegate_dev.objects.store import ObjectStore
+from tidegate_dev.running import Running
 
 POLL_SECONDS: Final = 0.4
 _THREADS: Final = 8
 _log: Final = logging.getLogger(__name__)
 
 
-class S3FarEnd:
+class S3FarEnd(Running):
     """Buckets below a folder, served in the running loop; an async context manager.
 
     Attributes:
@@ -117,6 +118,7 @@ class S3FarEnd:
         await self._in_thread(lambda: self.store.scan(quiet_seconds=0))
         await asyncio.sleep(0)  # the callbacks' turn
 
+    @override
     async def start(self) -> None:
         """Requests are being answered, and changes told."""
         await self._in_thread(lambda: self.store.scan(quiet_seconds=0))
@@ -124,6 +126,7 @@ class S3FarEnd:
         await self._listener.start()
         self._watching = asyncio.create_task(self._watch())
 
+    @override
     async def stop(self) -> None:
         """Nothing of it is left but the folder."""
         if self._watching is not None:
@@ -134,20 +137,6 @@ class S3FarEnd:
         await self._listener.stop()
         self._loop = None
         await asyncio.to_thread(self._threads.shutdown)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     async def _watch(self) -> None:
         while True:

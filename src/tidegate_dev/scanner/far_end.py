@@ -12,10 +12,12 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from typing_extensions import override
 
 from tidegate_dev.listener import LOOPBACK, bind
+from tidegate_dev.running import Running
 from tidegate_dev.scanner.inspection import Inspection, Limits, Verdict
 
 FAULTS: Final = frozenset({"down", "slow", "garbage"})
@@ -26,7 +28,7 @@ _TOO_LONG: Final = b"INSTREAM size limit exceeded. ERROR"
 _LIMITS_EXCEEDED: Final = b"stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND"
 
 
-class ScannerFarEnd:
+class ScannerFarEnd(Running):
     """Finds the EICAR test file; an async context manager, started when entered.
 
     Attributes:
@@ -78,6 +80,7 @@ class ScannerFarEnd:
         for name in tuple(self.faults):
             self.set_fault(name, False)
 
+    @override
     async def start(self) -> None:
         """It answers, unless it is down."""
         self._started = True
@@ -86,6 +89,7 @@ class ScannerFarEnd:
         else:
             self._listen()
 
+    @override
     async def stop(self) -> None:
         """The port is free again, and no call is left."""
         if self._started:
@@ -96,20 +100,6 @@ class ScannerFarEnd:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     # Up and down
 

@@ -18,8 +18,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from typing_extensions import override
 
 from tidegate_dev.listener import Listener
+from tidegate_dev.running import Running
 from tidegate_dev.slack import blocks as block_kit
 from tidegate_dev.slack import command_answers, payloads
 from tidegate_dev.slack.deliveries import ACK_SECONDS, Courier, Delivery, Kind, signed_headers
@@ -53,7 +55,7 @@ class NotThereError(Exception):
     """What was to be clicked or addressed does not exist; the text says what."""
 
 
-class SlackFarEnd:
+class SlackFarEnd(Running):
     """A Slack workspace with one app, the gateway at `gateway_url`.
 
     As an async context manager it serves in the running loop, as a plain one in a thread
@@ -467,12 +469,14 @@ class SlackFarEnd:
         self._listener = listener
         self.response_urls.base_url = self.files.base_url = listener.url
 
+    @override
     async def start(self) -> None:
         """The Web API answers."""
         listener = Listener(Starlette(routes=self.routes()), port=self._port)
         self.serve_at(listener)
         await listener.start()
 
+    @override
     async def stop(self) -> None:
         """Nothing is served or sent any more."""
         self.faults.calm()
@@ -487,20 +491,6 @@ class SlackFarEnd:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     def __enter__(self) -> Self:
         """Start in a thread."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.agent.adapters.scripted import Scripted, answer
-from tests.agent.authority import Authority
 from tidegate_agent.adapters.kubernetes import (
     Credentials,
     CredentialsError,
@@ -20,6 +19,7 @@ from tidegate_agent.adapters.kubernetes import (
 from tidegate_agent.adapters.tls import client_context, server_context
 from tidegate_agent.core.kinds import CONFIG_MAP
 from tidegate_agent.errors import UnreachableError
+from tidegate_dev.authority import Authority
 
 ENVIRON = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.agent.authority import Authority
 from tidegate_agent.adapters.kubernetes import (
     Credentials,
     CredentialsError,
     from_kubeconfig,
     kubeconfig_paths,
 )
+from tidegate_dev.authority import Authority
 
 
 def _config(

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.responses import PlainTextResponse
 
-from tests.agent.authority import Authority
 from tests.agent.entry.door import listening
 from tidegate_agent.adapters.tls import Certificate, client_context, server_context
+from tidegate_dev.authority import Authority
 
 APP = PlainTextResponse("here")
 

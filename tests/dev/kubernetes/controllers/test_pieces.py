@@ -15,6 +15,7 @@ from tidegate_dev.kubernetes.controllers.conditions import condition, set_condit
 from tidegate_dev.kubernetes.controllers.container_status import image_id
 from tidegate_dev.kubernetes.controllers.faults import version
 from tidegate_dev.kubernetes.controllers.names import fingerprint, generated
+from tidegate_dev.kubernetes.controllers.pods import is_available
 from tidegate_dev.kubernetes.resources import HORIZONTAL_POD_AUTOSCALERS, NODES
 
 
@@ -121,6 +122,21 @@ def test_a_condition_that_stays_keeps_its_time_and_one_that_changes_takes_the_ne
     assert (found["reason"], found["lastTransitionTime"]) == ("B", stamp(10))
     set_condition(status, said("False", "B", 40))
     assert (condition(status, "Ready") or {})["lastTransitionTime"] == stamp(40)
+
+
+def test_a_condition_that_does_not_say_since_when_it_holds_has_not_held_for_any_time() -> None:
+    written: Object = {"conditions": [{"type": "Ready", "status": "True"}]}
+    pod: Object = {"status": written}
+    assert is_available(pod, 0, 1_000.0)
+    assert not is_available(pod, 5, 1_000.0)
+    set_condition(written, {"type": "Ready", "status": "True", "reason": "B"} | _at(30))
+    assert (condition(written, "Ready") or {})["lastTransitionTime"] == stamp(30)
+    assert not is_available(pod, 5, 34.0)
+    assert is_available(pod, 5, 35.0)
+
+
+def _at(seconds: float) -> dict[str, str]:
+    return {"lastTransitionTime": stamp(seconds)}
 
 
 def test_a_stamp_can_be_read_back() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tests.dev.kubernetes.controllers.stage import Object, Stage, image, ready, revision
 from tests.examples import examples
@@ -39,9 +39,9 @@ class Watchman:
 
     def look(self) -> None:
         deployment = self.stage.deployment()
-        self.wanted = deployment["spec"]["replicas"]
+        before, self.wanted = self.wanted, deployment["spec"]["replicas"]
         self.look_at_sizes()
-        self.look_at_service()
+        self.look_at_service(resized=before != self.wanted)
         self.look_at_revisions(deployment)
 
     def look_at_sizes(self) -> None:
@@ -50,13 +50,18 @@ class Watchman:
         assert asked <= self.wanted + surge
         assert len(self.stage.pods()) <= self.wanted + surge
 
-    def look_at_service(self) -> None:
-        """Nothing that serves is taken away beyond what may be missing."""
+    def look_at_service(self, *, resized: bool) -> None:
+        """Nothing that serves is taken away beyond what may be missing.
+
+        Whoever changes the size in the middle of a rollout takes from each ReplicaSet its share,
+        whether its pods serve or not.
+        https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#proportional-scaling
+        """
         unavailable = self.room(self.unavailable, up=False)
         if unavailable == self.room(self.surge, up=True) == 0:
             unavailable = 1
         serving = sum(map(ready, self.stage.pods()))
-        assert serving >= min(self.served, self.wanted - unavailable)
+        assert resized or serving >= min(self.served, self.wanted - unavailable)
         self.served = serving
 
     def look_at_revisions(self, deployment: Object) -> None:
@@ -84,6 +89,12 @@ def act_on(stage: Stage, act: tuple[str, Any]) -> None:
     budget=BUDGETS,
     acts=st.lists(st.tuples(MOMENTS, ACTS), max_size=12),
     seed=st.integers(0, 3),
+)
+@example(
+    replicas=0,
+    budget=("25%", "25%"),
+    acts=[(0.0, ("scale", 4)), (0.75, ("set_image", "1.1.0")), (0.0, ("scale", 3))],
+    seed=0,
 )
 def test_a_deployment_keeps_its_promises_and_settles_as_it_was_told(
     replicas: int,
