@@ -154,6 +154,7 @@ class ForbiddenError(KubernetesError):
         verb: What they wanted to do, or empty.
         resource: On what, `deployments.apps` or `pods/log`, or empty.
         namespace: Where, or empty for the whole cluster.
+        groups: The groups that *user* was taken on with, none of which gives the right.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class ForbiddenError(KubernetesError):
         message: str,
         *,
         user: str = "",
+        groups: Sequence[str] = (),
         verb: str = "",
         resource: str = "",
         namespace: str = "",
@@ -168,6 +170,7 @@ class ForbiddenError(KubernetesError):
     ) -> None:
         super().__init__(message, code=403, reason=reason)
         self.user = user
+        self.groups = tuple(groups)
         self.verb = verb
         self.resource = resource
         self.namespace = namespace

@@ -30,16 +30,14 @@ _AUTHENTICATION: Final = "authentication.k8s.io"
 _WORKLOADS: Final = ("daemonsets", "deployments", "statefulsets")
 _SCALED: Final = ("deployments", "statefulsets")
 _HAPPENS: Final = rule(("list",), "", "events", "pods")
-_AUTOSCALERS: Final = rule(("list",), "autoscaling", "horizontalpodautoscalers")
 _CHANGE: Final = (
     rule(("get", "patch"), "apps", *_WORKLOADS),
     rule(("list",), "apps", "controllerrevisions", "replicasets"),
     _HAPPENS,
 )
-#: As the Helm chart has them, but for the autoscalers that `status` may see here: without, who may
-#: not scale would be refused those, and not told of the right that matters.
+#: As the Helm chart has them.
 _CAPABILITIES: Final = {
-    "status": (rule(("get", "list"), "apps", *_WORKLOADS), _HAPPENS, _AUTOSCALERS),
+    "status": (rule(("get", "list"), "apps", *_WORKLOADS), _HAPPENS),
     "logs": (
         rule(("get",), "apps", *_WORKLOADS),
         rule(("list",), "", "pods"),
@@ -51,7 +49,7 @@ _CAPABILITIES: Final = {
     "scale": (
         rule(("get",), "apps", *_SCALED),
         rule(("patch",), "apps", *(f"{kind}/scale" for kind in _SCALED)),
-        _AUTOSCALERS,
+        rule(("list",), "autoscaling", "horizontalpodautoscalers"),
         _HAPPENS,
     ),
 }

@@ -1,6 +1,7 @@
 """The cluster as one person may see and change it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from tidegate_agent.core import history, workload
@@ -52,9 +53,10 @@ class Cluster:
         """
         await self._may("get", target.kind, target.namespace, name=target.name)
         try:
-            raw = await self._kubernetes.get(
-                target.kind, target.namespace, target.name, as_=self._as
-            )
+            with self._as_them():
+                raw = await self._kubernetes.get(
+                    target.kind, target.namespace, target.name, as_=self._as
+                )
         except NotFoundError:
             there = await self._names(target)
             raise MissingError(
@@ -99,16 +101,17 @@ class Cluster:
     ) -> bytes:
         """Return the last lines of a container. Raises `KubernetesError`."""
         await self._may("get", POD, namespace, name=pod, subresource="log")
-        return await self._kubernetes.logs(
-            namespace,
-            pod,
-            container=container,
-            tail=tail,
-            since_seconds=since_seconds,
-            previous=previous,
-            limit_bytes=limit_bytes,
-            as_=self._as,
-        )
+        with self._as_them():
+            return await self._kubernetes.logs(
+                namespace,
+                pod,
+                container=container,
+                tail=tail,
+                since_seconds=since_seconds,
+                previous=previous,
+                limit_bytes=limit_bytes,
+                as_=self._as,
+            )
 
     async def check_make(self, plan: Plan, target: Target) -> None:
         """Return if a change may be made, as far as that has to be asked beforehand.
@@ -134,16 +137,17 @@ class Cluster:
             KubernetesError: It was not done.
         """
         await self.check_make(plan, target)
-        return await self._kubernetes.patch(
-            target.kind,
-            target.namespace,
-            target.name,
-            plan.patch or {},
-            type=plan.type,
-            dry_run=dry_run,
-            subresource=plan.subresource,
-            as_=self._as,
-        )
+        with self._as_them():
+            return await self._kubernetes.patch(
+                target.kind,
+                target.namespace,
+                target.name,
+                plan.patch or {},
+                type=plan.type,
+                dry_run=dry_run,
+                subresource=plan.subresource,
+                as_=self._as,
+            )
 
     async def _owned(self, of: Workload) -> Sequence[Object]:
         kind = REPLICA_SET if of.target.kind is DEPLOYMENT else CONTROLLER_REVISION
@@ -155,9 +159,10 @@ class Cluster:
         self, kind: Kind, namespace: str, *, labels: str = "", fields: str = ""
     ) -> Sequence[Object]:
         await self._may("list", kind, namespace)
-        listed = await self._kubernetes.list(
-            kind, namespace, labels=labels, fields=fields, as_=self._as
-        )
+        with self._as_them():
+            listed = await self._kubernetes.list(
+                kind, namespace, labels=labels, fields=fields, as_=self._as
+            )
         return listed.items
 
     async def _names(self, target: Target) -> str:
@@ -171,6 +176,16 @@ class Cluster:
         shown = ", ".join(sorted(found)[:MAX_NAMES])
         more = ", …" if len(found) > MAX_NAMES else ""
         return f" There are {shown}{more}." if found else " It has none at all."
+
+    @contextmanager
+    def _as_them(self) -> Iterator[None]:
+        """A right that they lack is told with the groups that do not give it."""
+        try:
+            yield
+        except ForbiddenError as error:
+            if error.user == self._acting.user:  # else it is the agent that lacks one
+                error.groups = self._acting.groups
+            raise
 
     async def _may(
         self, verb: str, kind: Kind, namespace: str, *, name: str = "", subresource: str = ""
@@ -199,6 +214,7 @@ class Cluster:
             raise ForbiddenError(
                 "the access review says no",
                 user=self._acting.user,
+                groups=self._acting.groups,
                 verb=verb,
                 resource=f"{resource}.{kind.group}" if kind.group else resource,
                 namespace=namespace,

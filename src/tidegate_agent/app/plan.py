@@ -1,6 +1,7 @@
 """From an order to the one change that carries it out: look, check, plan."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tidegate_agent.app.cluster import Cluster
@@ -12,7 +13,15 @@ from tidegate_agent.core.identity import Statement
 from tidegate_agent.core.request import ChangeOrder, Deploy, Rollback, Scale
 from tidegate_agent.core.rules import Rules
 from tidegate_agent.core.workload import Workload
-from tidegate_agent.errors import ForbiddenError, InputError, NotAllowedError, RefusedError
+from tidegate_agent.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    InvalidError,
+    NotAllowedError,
+    RefusedError,
+)
+from tidegate_agent.ports import Object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +85,31 @@ async def decide(
             wanted, now=had, registries=rules.registries, digest_required=rules.digest_required
         )
     change.check_paused(asked, now)
-    scaled = isinstance(asked, Scale) and not asked.force
-    autoscalers = await cluster.autoscalers(asked.target.namespace) if scaled else ()
-    ownership.check(asked, now, autoscalers)
+    if isinstance(asked, Scale):
+        scaling = change.plan(asked, now, who=who, at=at)
+        autoscalers = () if asked.force else await _autoscalers(cluster, asked, scaling)
+        ownership.check(asked, now, autoscalers)
+        return scaling
+    ownership.check(asked, now, ())
     if isinstance(asked, Rollback):
         _check_images(asked, sight, rules)
     return change.plan(asked, now, who=who, at=at, revisions=sight.revisions)
+
+
+async def _autoscalers(cluster: Cluster, asked: Scale, scaling: Plan) -> Sequence[Object]:
+    """Return the autoscalers that may have a say in it.
+
+    Raises:
+        ForbiddenError: They may not be seen; or, which matters more, nothing may be scaled.
+        KubernetesError: The cluster does not tell.
+    """
+    try:
+        return await cluster.autoscalers(asked.target.namespace)
+    except ForbiddenError:
+        if scaling.patch is not None:
+            with suppress(ConflictError, InvalidError):  # it may be made, if not as it is now
+                await cluster.make(scaling, asked.target, dry_run=True)
+        raise
 
 
 def _check_images(asked: Rollback, sight: Sight, rules: Rules) -> None:

@@ -18,9 +18,13 @@ from tidegate_agent.errors import (
 )
 
 MAX_MESSAGE: Final = 3_000  # what Tidegate shows
+MAX_GROUPS: Final = 5
 REFUSED: Final = "refused"
 UNAVAILABLE: Final = "unavailable"
 _RETRY_SECONDS: Final = 2.0
+# Said by the API server these are about itself; said by the agent they would be about its caller.
+# https://www.rfc-editor.org/rfc/rfc9110#section-15.5
+_NOT_OURS: Final = frozenset({401, 407, 408, 410, 425, 429})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +81,7 @@ def _unavailable(error: KubernetesError) -> Answer | None:
             return _later("The cluster's API cannot be reached for now.", _RETRY_SECONDS)
         case UnauthorizedError():
             return _later("The cluster does not take the agent's own credentials.", 10.0)
-        case _ if 400 <= error.code < 500:
+        case _ if 400 <= error.code < 500 and error.code not in _NOT_OURS:
             return None
         case _:
             return _later("The cluster's API failed.", _RETRY_SECONDS)
@@ -87,9 +91,13 @@ def forbidden(error: ForbiddenError) -> str:
     """Return which right is missing, on what, for whom: or what a policy says."""
     if not error.verb:
         return f"The cluster does not allow it: {cut(error.message)}"
-    where = f" in {error.namespace}" if error.namespace else ""
+    who, where = error.user or "the agent", f" in {error.namespace}" if error.namespace else ""
+    if error.groups:
+        noun = "group" if len(error.groups) == 1 else "groups"
+        more = ", …" if len(error.groups) > MAX_GROUPS else ""
+        who += f" ({noun} {', '.join(error.groups[:MAX_GROUPS])}{more})"
     return (
-        f"The cluster does not allow it: {error.user or 'the agent'} lacks the right to "
+        f"The cluster does not allow it: {who} lacks the right to "
         f"{error.verb} {error.resource}{where}."
     )
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from tidegate_dev.kubernetes import discovery, openapi
 from tidegate_dev.kubernetes.admissions import Admissions
 from tidegate_dev.kubernetes.audit import Audit, AuditEntry
+from tidegate_dev.kubernetes.bindings import Binder
 from tidegate_dev.kubernetes.calls import Call
 from tidegate_dev.kubernetes.errors import ConflictError, StatusError
 from tidegate_dev.kubernetes.faults import ApiFaults
@@ -93,6 +94,7 @@ class Api:
         self._watcher = Watcher(store, self._reader, bookmark_seconds=bookmark_seconds)
         self._log_reader = LogReader(store, logs, now)
         self._issuer = TokenIssuer(store, tokens)
+        self._binder = Binder(store, now)
         self._reviewer = Reviewer(self._authorizer, tokens)
         self.app: ASGIApp = Starlette(
             routes=[Route("/{path:path}", self._serve, methods=list(_METHODS))]
@@ -174,10 +176,11 @@ class Api:
                 return self._status(call)
             case "scale":
                 return self._scale(call)
-            case "token":
+            case "token" | "binding" as made:
                 if call.wanted.verb != "create":
                     raise _no_such_method()
-                return JSONResponse(self._issuer.create(call), 201)
+                create = self._issuer.create if made == "token" else self._binder.create
+                return JSONResponse(create(call), 201)
             case "log":
                 if call.wanted.verb != "get":
                     raise _no_such_method()

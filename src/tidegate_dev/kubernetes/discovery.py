@@ -24,6 +24,7 @@ VERSION: Final = {
     "platform": "linux/amd64",
 }
 _SUBRESOURCE_VERBS: Final = {
+    "binding": ["create"],
     "log": ["get"],
     "scale": ["get", "patch", "update"],
     "status": ["get", "patch", "update"],
@@ -143,6 +144,8 @@ def _subresource(resource: Resource, name: str) -> dict[str, Any]:
 
 def _kind(resource: Resource, subresource: str) -> dict[str, str]:
     match subresource:
+        case "binding":
+            return {"kind": "Binding"}
         case "scale":
             return {"group": "autoscaling", "version": "v1", "kind": "Scale"}
         case "token":

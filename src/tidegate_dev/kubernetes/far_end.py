@@ -10,10 +10,10 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from tidegate_dev.kubernetes.admissions import AdmissionRequest
 from tidegate_dev.kubernetes.api import Api
@@ -38,17 +38,19 @@ from tidegate_dev.kubernetes.users import (
 )
 from tidegate_dev.kubernetes.watching import BOOKMARK_SECONDS
 from tidegate_dev.listener import Listener
+from tidegate_dev.running import Running
 
 _ADMINISTRATOR: Final = User(name="kubernetes-admin", groups=(MASTERS,))
 
 
-class KubernetesFarEnd:
+class KubernetesFarEnd(Running):
     """One cluster, served in the running loop; an async context manager.
 
     Args:
         seeded: Whether the company's workloads are in it, beside what every cluster has.
         deadline_seconds: How long a rollout of these may go without progress.
         controlled: Whether controllers bring about what objects ask for.
+        kubelets: Whether there are nodes, which run pods; else that is left to the API's clients.
         allow_anonymous: Whether who brings no token is `system:anonymous`, or is refused.
         now: Seconds since the Unix epoch.
 
@@ -71,6 +73,7 @@ class KubernetesFarEnd:
         seeded: bool = True,
         deadline_seconds: int = DEADLINE_SECONDS,
         controlled: bool = True,
+        kubelets: bool = True,
         allow_anonymous: bool = True,
         timings: Timings | None = None,
         workload_faults: Faults | None = None,
@@ -83,7 +86,13 @@ class KubernetesFarEnd:
         self.audit = Audit()
         self.faults = ApiFaults()
         self.controllers = (
-            Controllers(self.store, self.logs, timings=timings, faults=workload_faults)
+            Controllers(
+                self.store,
+                self.logs,
+                timings=timings,
+                faults=workload_faults,
+                kubelets=kubelets,
+            )
             if controlled
             else None
         )
@@ -165,12 +174,14 @@ class KubernetesFarEnd:
             except QuotaError as error:
                 raise StatusError(403, "Forbidden", str(error)) from error
 
+    @override
     async def start(self) -> None:
         """Requests are being answered, and controllers at work."""
         if self.controllers is not None:
             self.controllers.start()
         await self._listener.start()
 
+    @override
     async def stop(self) -> None:
         """Nothing of it is left but its objects, and every watch has ended."""
         if self.controllers is not None:
@@ -178,17 +189,3 @@ class KubernetesFarEnd:
         self.store.close()
         self.logs.close()
         await self._listener.stop()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()

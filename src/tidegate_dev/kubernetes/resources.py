@@ -80,7 +80,7 @@ NAMESPACES: Final = _core(
 )
 NODES: Final = _core("nodes", "Node", "no", namespaced=False, subresources=("status",))
 PODS: Final = _core(
-    "pods", "Pod", "po", categories=_ALL, subresources=("log", "status"), counted=True
+    "pods", "Pod", "po", categories=_ALL, subresources=("binding", "log", "status"), counted=True
 )
 RESOURCE_QUOTAS: Final = _core("resourcequotas", "ResourceQuota", "quota", subresources=("status",))
 SECRETS: Final = _core("secrets", "Secret")

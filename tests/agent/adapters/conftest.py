@@ -1,4 +1,4 @@
-"""A cluster to speak to: the embedded one, or by KUBECONFIG any other."""
+"""A cluster to speak to: the embedded one, or any other that is named."""
 
 import asyncio
 import os
@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate_agent.adapters.kubernetes import (
-    Credentials,
-    KubernetesClient,
-    from_kubeconfig,
-    kubeconfig_paths,
-)
+from tests.agent import reached
+from tidegate_agent.adapters.kubernetes import Credentials, KubernetesClient, from_kubeconfig
 from tidegate_agent.core.kinds import Kind
 from tidegate_dev.kubernetes.far_end import KubernetesFarEnd
 
@@ -23,8 +19,8 @@ NAMESPACE = Kind(group="", version="v1", plural="namespaces", kind="Namespace", 
 @pytest.fixture
 async def credentials(tmp_path: Path) -> AsyncIterator[Credentials]:
     """An administrator's."""
-    if os.environ.get("KUBECONFIG"):
-        yield from_kubeconfig(kubeconfig_paths(os.environ, Path.home()), os.environ)
+    if found := reached.named(os.environ):
+        yield found.credentials()
         return
     async with KubernetesFarEnd() as cluster:
         cluster.write_kubeconfig(tmp_path / "kubeconfig")

@@ -82,7 +82,7 @@ class Killer:
 
 
 def dying_after(name: str) -> Callable[[Kubernetes], Any]:
-    """Return what kills an agent just after its first call of that name, whichever number it has."""
+    """Return what kills an agent just after its first call of that name, whatever its number."""
 
     def end(_: int, made: str) -> None:
         if made == name:

@@ -98,11 +98,10 @@ class Notes(Journal):
         return [event for event, _ in self.events]
 
 
-@dataclass
-class Stage:
-    """What a test has at hand."""
+@dataclass(kw_only=True)
+class Agents:
+    """Agents in one cluster, and what they are given."""
 
-    cluster: KubernetesFarEnd
     client: Kubernetes
     clock: MovableClock = field(default_factory=MovableClock)
     notes: Notes = field(default_factory=Notes)
@@ -132,6 +131,13 @@ class Stage:
             rules=rules or self.rules,
             keys=keys,
         )
+
+
+@dataclass(kw_only=True)
+class Stage(Agents):
+    """What a test has at hand."""
+
+    cluster: KubernetesFarEnd
 
     async def ask(
         self,

@@ -2,38 +2,10 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
-import pytest
-
-from tests.agent.app.stage import HOME, REGISTRY, RULES, VIEWER, Stage, bind, only
+from tests.agent.app.stage import HOME, RULES, VIEWER, Stage, bind, only
 from tidegate_dev.kubernetes.bootstrap import rule
 from tidegate_dev.kubernetes.resources import DEPLOYMENTS, PODS, ROLE_BINDINGS, STATEFUL_SETS
-
-
-async def test_a_workload_is_described_in_a_sentence(stage: Stage) -> None:
-    told = await stage.ask("status", deployment="web", who=VIEWER)
-    assert told.status == 200
-    assert told.content["message"] == ("web 2.4.0 in staging: 3 of 3 ready, revision 1 (installed)")
-    assert told.content["status"] == "healthy"
-    (web,) = told.content["workloads"]
-    assert web["images"] == {"web": f"{REGISTRY}/web:2.4.0"}
-    assert (web["ready"], web["replicas"], web["revision"]) == (3, 3, 1)
-
-
-async def test_without_a_name_all_of_a_namespace_are_described(stage: Stage) -> None:
-    told = await stage.ask("status")
-    names = [each["name"] for each in told.content["workloads"]]
-    assert names == ["api", "orders-db", "web", "worker"]
-
-
-async def test_a_workload_in_trouble_says_what_it_is(stage: Stage) -> None:
-    await stage.ask("deploy", image="web:does-not-exist")
-    await stage.followed(until=lambda told: told.get("reason") == "ImagePullBackOff")
-    told = await stage.ask("status", "b", deployment="web")
-    assert told.content["status"] in ("updating", "degraded")
-    assert "cannot be pulled" in told.content["message"]
-    assert told.content["workloads"][0]["reason"] == "ImagePullBackOff"
 
 
 async def test_logs_are_the_last_lines_of_the_pods_in_order(stage: Stage) -> None:
@@ -66,32 +38,6 @@ async def test_logs_of_those_who_may_not_read_them_are_refused_with_the_right(
     told = await stage.ask("logs", who=VIEWER)
     assert told.status == 403
     assert "pods/log" in told.content["message"]
-
-
-@pytest.mark.parametrize(
-    ("verb", "params", "path", "after"),
-    [
-        (
-            "deploy",
-            {"image": "web:2.4.1"},
-            "spec.template.spec.containers[web].image",
-            f"{REGISTRY}/web:2.4.1",
-        ),
-        ("scale", {"replicas": 6}, "spec.replicas", "6"),
-    ],
-)
-async def test_a_dry_run_tells_what_would_change_and_changes_nothing(
-    stage: Stage, verb: str, params: dict[str, Any], path: str, after: str
-) -> None:
-    before = json.dumps(stage.deployment()["spec"], sort_keys=True)
-    told = await stage.ask(verb, dry_run=True, **params)
-    assert told.status == 200, told
-    changes = {each["path"]: each["after"] for each in told.content["changes"]}
-    assert changes[path] == after
-    assert path in told.content["message"]
-    assert json.dumps(stage.deployment()["spec"], sort_keys=True) == before
-    assert stage.records() == []
-    assert stage.effects() == []
 
 
 async def test_a_dry_run_leaves_its_key_free(stage: Stage) -> None:
@@ -160,21 +106,6 @@ async def test_without_impersonation_logs_need_a_review_as_well(stage: Stage) ->
     assert told.status == 403
     assert "get pods/log in staging" in told.content["message"]
     assert (await stage.ask("logs", "b", agent=agent)).status == 200
-
-
-@pytest.mark.parametrize(
-    ("spec", "status"), [({"paused": True}, "paused"), ({"replicas": 0}, "scaled to zero")]
-)
-async def test_what_somebody_wants_so_is_told_as_such(
-    stage: Stage, spec: dict[str, Any], status: str
-) -> None:
-    stage.edit(lambda obj: obj["spec"].update(spec))
-    told = await stage.ask("status", deployment="web")
-    for _ in range(100):
-        if told.content["status"] != status:
-            await stage.clock.sleep(0.05)
-            told = await stage.ask("status", deployment="web")
-    assert told.content["status"] == status
 
 
 async def test_a_namespace_without_workloads_is_empty(stage: Stage) -> None:

@@ -5,91 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.agent.app.stage import HOME, RULES, STRANGER, VIEWER, Stage, bind
-from tidegate_dev.kubernetes.resources import ROLE_BINDINGS
-
-
-@pytest.mark.parametrize(
-    ("verb", "params", "status", "words"),
-    [
-        ("deploy", {"image": "docker.io/evil/web:1"}, 403, "may not be deployed here"),
-        ("deploy", {"image": "other:1.0"}, 400, "write it with its registry"),
-        ("deploy", {"image": "web:2.4.1", "container": "nginx"}, 400, "no container `nginx`"),
-        ("scale", {"replicas": 11}, 400, "At most 10 replicas"),
-        ("scale", {"replicas": 3, "daemonset": "log-shipper"}, 400, "cannot be scaled"),
-        ("restart", {"deployment": "webb"}, 404, "There are api, web, worker."),
-        ("restart", {"statefulset": "web"}, 404, "no stateful set web. There are orders-db."),
-        ("restart", {"namespace": "kube-public"}, 403, "no role in kube-public"),
-        ("rollback", {}, 409, "no earlier revision"),
-        ("rollback", {"revision": 7}, 404, "no revision 7; there are 1"),
-        ("status", {"deployment": "gone"}, 404, "staging has no deployment gone."),
-    ],
-)
-async def test_it_is_refused(
-    stage: Stage, verb: str, params: dict[str, Any], status: int, words: str
-) -> None:
-    told = await stage.ask(verb, **params)
-    assert told.status == status, told
-    assert words in told.content["message"]
-    assert told.content["status"] == "refused"
-    assert stage.effects() == []
-
-
-async def test_a_role_that_lacks_the_right_is_refused_by_the_cluster_which_names_it(
-    stage: Stage,
-) -> None:
-    told = await stage.ask("deploy", who=VIEWER, image="web:2.4.1")
-    assert told.status == 403
-    assert "tidegate" in told.content["message"]
-    assert "patch deployments" in told.content["message"]
-    assert "staging" in told.content["message"]
-    (entry,) = [e for e in stage.cluster.audit if e.wanted.verb == "patch"]
-    assert entry.code == 403
-    again = await stage.ask("deploy", who=VIEWER, image="web:2.4.1")
-    assert again.status == 403, "a refusal is kept"
-    assert again.content == told.content
-
-
-async def test_somebody_without_any_role_never_reaches_the_cluster(stage: Stage) -> None:
-    before = len(stage.cluster.audit)
-    told = await stage.ask("deploy", who=STRANGER, image="web:2.4.1")
-    assert told.status == 403
-    assert "no role in this cluster" in told.content["message"]
-    ours = [e for e in list(stage.cluster.audit)[before:] if e.user_agent == "tidegate-agent"]
-    assert ours == []
-    assert stage.records() == []
-
-
-async def test_a_paused_rollout_takes_no_new_image_and_can_still_be_scaled(stage: Stage) -> None:
-    stage.edit(lambda obj: obj["spec"].update(paused=True))
-    for run, verb in (("a", "deploy"), ("b", "restart"), ("c", "rollback")):
-        params: dict[str, Any] = {"image": "web:2.4.1"} if verb == "deploy" else {}
-        told = await stage.ask(verb, run, **params)
-        assert told.status == 409
-        assert "kubectl rollout resume deployment/web" in told.content["message"]
-    assert (await stage.ask("scale", "d", replicas=4)).status == 202
-
-
-async def test_an_autoscaler_keeps_others_from_scaling_unless_told(stage: Stage) -> None:
-    order: dict[str, Any] = {"namespace": "production", "deployment": "api", "replicas": 4}
-    told = await stage.ask("scale", "a", **order)
-    assert told.status == 409
-    assert "autoscaler api decides about its replicas" in told.content["message"]
-    assert (await stage.ask("scale", "b", **order, force=True)).status == 202
-
-
-async def test_what_a_repository_decides_is_left_to_it_unless_told(stage: Stage) -> None:
-    stage.edit(
-        lambda obj: obj["metadata"]["annotations"].update(
-            {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:staging/web"}
-        )
-    )
-    told = await stage.ask("deploy", "a", image="web:2.4.1")
-    assert told.status == 409
-    assert "Argo CD decides about its configuration" in told.content["message"]
-    assert (await stage.ask("restart", "b")).status == 202
-    await stage.followed("b")
-    assert (await stage.ask("deploy", "c", image="web:2.4.1", force=True)).status == 202
+from tests.agent.app import mishaps
+from tests.agent.app.stage import RULES, Stage, only
+from tidegate_agent.errors import ConflictError
+from tidegate_dev.kubernetes.bootstrap import rule
+from tidegate_dev.kubernetes.resources import CLUSTER_ROLES
 
 
 async def test_among_several_containers_none_is_guessed(stage: Stage) -> None:
@@ -106,19 +26,34 @@ async def test_among_several_containers_none_is_guessed(stage: Stage) -> None:
     assert [each["image"].rpartition(":")[2] for each in images] == ["2.4.0", "2.4.1"]
 
 
-async def test_without_impersonation_an_access_review_decides(stage: Stage) -> None:
-    account = {"kind": "ServiceAccount", "name": "tidegate-agent", "namespace": HOME}
-    bind(stage.cluster.store, ROLE_BINDINGS, "tidegate-deployer", "staging", account, name="agent")
-    agent = stage.new_agent(rules=replace(RULES, impersonate=False))
-    told = await stage.ask("deploy", who=VIEWER, image="web:2.4.1", agent=agent)
+async def test_who_may_scale_and_not_look_at_autoscalers_is_told_of_that_right(
+    stage: Stage,
+) -> None:
+    scale = rule(["patch"], "apps", "deployments/scale")
+    only(stage, rule(["get"], "apps", "deployments"), scale)
+    changed = mishaps.refusing("patch", ConflictError("modified", code=409), times=1)
+    agents = [stage.agent, stage.agent, stage.new_agent(through=changed)]
+    # web has 3 as it is
+    for run, replicas, agent in zip("xyz", (4, 3, 5), agents, strict=True):
+        told = await stage.ask("scale", run, agent=agent, replicas=replicas)
+        assert told.status == 403
+        right = "the right to list horizontalpodautoscalers.autoscaling in staging"
+        assert f"tidegate (group tidegate:deployer) lacks {right}" in told.content["message"]
+    assert (await stage.ask("scale", "c", replicas=4, force=True)).status == 202
+    assert len(stage.effects()) == 1
+
+
+async def test_a_right_that_the_agent_itself_lacks_is_not_laid_at_a_roles_door(
+    stage: Stage,
+) -> None:
+    store = stage.cluster.store
+    rights = store.get(CLUSTER_ROLES, "", "tidegate-agent")
+    assert rights is not None
+    store.update(CLUSTER_ROLES, {**rights, "rules": []})
+    told = await stage.ask("restart")
     assert told.status == 403
-    assert (
-        "tidegate lacks the right to patch deployments.apps in staging" in told.content["message"]
-    )
-    assert stage.effects() == []
-    assert (await stage.ask("deploy", "b", image="web:2.4.1", agent=agent)).status == 202
-    (effect,) = stage.effects()
-    assert effect.acting_as is None
+    words = "system:serviceaccount:tidegate:tidegate-agent lacks the right to impersonate"
+    assert words in told.content["message"]
 
 
 async def test_a_cluster_that_is_down_is_told_to_be_so_and_can_be_asked_again(

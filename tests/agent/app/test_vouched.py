@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing_extensions import override
 
 from tests.agent.app import mishaps
 from tests.agent.app.mishaps import Killed, Killer
@@ -17,7 +19,7 @@ from tests.agent.entry.signer import Signer
 from tidegate_agent.core import record
 from tidegate_agent.core.identity import Keys
 from tidegate_agent.core.operation import MAX_BODY_BYTES, UNDER_WAY_SECONDS
-from tidegate_agent.errors import ConflictError
+from tidegate_agent.errors import ConflictError, UnavailableError
 from tidegate_dev.kubernetes.resources import CONFIG_MAPS
 
 BODY = json.dumps({"params": {"namespace": "staging", "deployment": "web", "replicas": 9}}).encode()
@@ -156,6 +158,33 @@ async def test_what_keys_do_not_vouch_for_any_more_is_unknown_unless_it_is_asked
     assert len(stage.effects()) == 1
     await agent.recover()
     assert (await stage.follow("b", agent=agent)).status == 410
+    assert len(stage.effects()) == 1
+
+
+class LostKeys(Keys):
+    """Keys whose file is gone for too long."""
+
+    @override
+    def find(self, kid: object) -> Ed25519PublicKey:
+        raise UnavailableError("Nobody can tell who asks, for now.", retry_after=5.0)
+
+
+@pytest.mark.parametrize("step", [2, 3], ids=["claimed", "planned"])
+async def test_while_nobody_can_tell_who_asked_an_operation_is_left_as_it_is(
+    stage: Stage, step: int
+) -> None:
+    with pytest.raises(Killed):
+        await stage.ask("restart", agent=stage.new_agent(through=Killer(step)))
+    (before,) = stage.records()
+    stage.clock.ahead += RULES.lease_seconds + UNDER_WAY_SECONDS
+    agent = stage.new_agent(keys=LostKeys(Signer().jwks()))
+    assert await agent.recover() == 0
+    told = await stage.follow(agent=agent)
+    assert (told.status, told.retry_after) == (503, 5.0)
+    assert "Nobody can tell who asks" in told.content["message"]
+    assert stage.records() == [before], "neither ended nor begun"
+    assert {"not_vouched", "unknown"}.isdisjoint(stage.notes.names)
+    assert await stage.new_agent().recover() == 1, "once the keys are back"
     assert len(stage.effects()) == 1
 
 

@@ -9,6 +9,7 @@ from tidegate_agent.errors import (
     BusyError,
     Cause,
     ConflictError,
+    ExpiredError,
     ForbiddenError,
     IdentityError,
     InputError,
@@ -39,6 +40,9 @@ from tidegate_agent.errors import (
         (UnauthorizedError("no", code=401), 503, "own credentials"),
         (KubernetesError("boom", code=500), 503, "failed"),
         (KubernetesError("odd", code=418), 418, "odd"),
+        (KubernetesError("too slow", code=408), 503, "failed"),
+        (ExpiredError("too old", code=410), 503, "failed"),
+        (KubernetesError("ask the proxy", code=407), 503, "failed"),
         (ConflictError("modified", code=409), 409, "Somebody else changed it"),
         (AlreadyExistsError("there", code=409), 409, "Somebody else changed it"),
         (NotFoundError("pods x not found", code=404), 404, "pods x not found"),
@@ -66,6 +70,20 @@ def test_each_error_says_whether_to_come_again_and_why(
     assert words in told.content["message"]
     assert (told.retry_after is not None) == (status == 503)
     assert told.location is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "who"),
+    [
+        ([], "tidegate lacks"),
+        (["tidegate:viewer"], "tidegate (group tidegate:viewer) lacks"),
+        (["tidegate:a", "tidegate:b"], "tidegate (groups tidegate:a, tidegate:b) lacks"),
+        ([f"g{number}" for number in range(50)], "tidegate (groups g0, g1, g2, g3, g4, …) lacks"),
+    ],
+)
+def test_a_missing_right_names_the_groups_that_do_not_give_it(groups: list[str], who: str) -> None:
+    error = ForbiddenError("…", user="tidegate", groups=groups, verb="get", resource="pods/log")
+    assert f" {who} the right to get pods/log." in answer.of_error(error).content["message"]
 
 
 def test_a_refusal_names_the_param_at_fault() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -173,6 +174,7 @@ def test_clocks_may_differ_by_five_seconds(ahead: float) -> None:
         (token() + "=", "malformed"),
         (token().rpartition(".")[0] + ".", "malformed"),
     ],
+    ids=map(str, itertools.count(1)),
 )
 def test_what_no_key_of_ours_has_signed_does_not_hold(text: str, why: str) -> None:
     assert reason(text) == why

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from tests.agent.app.stage import DEPLOYER, Notes, Stage
+from tests.agent.app.stage import DEPLOYER, Agents, Notes
 from tests.agent.entry.signer import Signer, claims
 from tidegate_agent.core.identity import Keys
 from tidegate_agent.entry.admission import Admission, Callers
@@ -37,9 +38,10 @@ class Door:
     url: str
     session: aiohttp.ClientSession
     signer: Signer
-    notes: Notes
-    metrics: Metrics
+    notes: Notes = field(default_factory=Notes)
+    metrics: Metrics = field(default_factory=Metrics)
     headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 20.0  # that an operation may take
 
     async def ask(
         self,
@@ -58,9 +60,11 @@ class Door:
         headers = {"Content-Type": "application/json", "Idempotency-Key": run}
         return await self.send("POST", path, body, self.signer.sign(statement), headers)
 
-    async def follow(self, place: str, run: str, method: str = "GET") -> Told:
+    async def follow(
+        self, place: str, run: str, method: str = "GET", *, who: str = DEPLOYER
+    ) -> Told:
         """Return what is answered at the location of an operation."""
-        token = self.signer.sign(claims(method, place, b"", run))
+        token = self.signer.sign(claims(method, place, b"", run, who=who))
         return await self.send(method, place, b"", token, {"Idempotency-Key": run})
 
     async def send(
@@ -76,30 +80,39 @@ class Door:
         ) as response:
             return Told(response.status, response.headers, await response.json())
 
-    async def ended(self, place: str, run: str) -> Told:
-        """Return the operation once it has ended."""
-        for _ in range(400):
+    async def ended(
+        self, place: str, run: str, *, until: Callable[[dict[str, Any]], bool] | None = None
+    ) -> Told:
+        """Return the operation once it has ended, or *until* holds of it."""
+        late = time.monotonic() + self.seconds
+        while True:
             told = await self.follow(place, run)
-            if told.content.get("phase") not in ("pending", "running"):
+            is_over = told.content.get("phase") not in ("pending", "running")
+            if is_over or (until is not None and until(told.content)):
                 return told
+            assert time.monotonic() < late, f"it does not end: {told.content}"
             await asyncio.sleep(0.05)
-        raise AssertionError("it does not end")
 
 
 @asynccontextmanager
 async def door(
-    stage: Stage, *, callers: Callers | None = None, agent: Any = None, keys: Keys | None = None
+    agents: Agents,
+    *,
+    callers: Callers | None = None,
+    agent: Any = None,
+    keys: Keys | None = None,
+    signer: Signer | None = None,
 ) -> AsyncIterator[Door]:
-    """The stage's agent, or another, behind its listener."""
-    signer, metrics = Signer(), Metrics()
+    """One of the agents, or another, behind its listener."""
+    signer, metrics = signer or Signer(), Metrics()
     admission = Admission(
-        rules=stage.rules, keys=keys or Keys(signer.jwks()), callers=callers, clock=stage.clock
+        rules=agents.rules, keys=keys or Keys(signer.jwks()), callers=callers, clock=agents.clock
     )
     app = AgentApp(
-        agent or stage.agent, admission, clock=stage.clock, journal=stage.notes, metrics=metrics
+        agent or agents.agent, admission, clock=agents.clock, journal=agents.notes, metrics=metrics
     )
     async with listening(app.app) as url, aiohttp.ClientSession() as session:
-        yield Door(url=url, session=session, signer=signer, notes=stage.notes, metrics=metrics)
+        yield Door(url=url, session=session, signer=signer, notes=agents.notes, metrics=metrics)
 
 
 @asynccontextmanager

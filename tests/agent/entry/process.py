@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +16,9 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.agent.entry.door import Door
 from tests.agent.entry.signer import Signer
+from tests.ports import free_port
 from tidegate_dev.kubernetes.far_end import KubernetesFarEnd
 
 COMMAND = "import sys; from tidegate_agent.entry.command import main; sys.exit(main(sys.argv[1:]))"
@@ -42,16 +43,14 @@ class Process:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
+    def caller(self, session: aiohttp.ClientSession, signer: Signer) -> Door:
+        """Return who calls it."""
+        return Door(url=self.url, session=session, signer=signer)
+
     async def stop(self) -> int:
         """Return the exit code, once it has been told to stop."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), 20)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def write_configuration(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,19 +9,16 @@ import aiohttp
 import pytest
 
 from tests.agent.app import stage as stages
-from tests.agent.app.stage import Notes, Stage
-from tests.agent.entry.door import Door
+from tests.agent.app.stage import Stage
 from tests.agent.entry.process import (
-    Process,
     command,
-    free_port,
     kubeconfig_of,
     running,
     write_configuration,
 )
 from tests.agent.entry.signer import Signer
+from tests.ports import free_port
 from tidegate_agent.entry.format import json_schema
-from tidegate_agent.entry.metrics import Metrics
 from tidegate_agent.entry.openapi import openapi
 from tidegate_agent.entry.settings import EXAMPLE
 
@@ -31,10 +27,6 @@ from tidegate_agent.entry.settings import EXAMPLE
 async def stage() -> AsyncIterator[Stage]:
     async with stages.stage() as made:
         yield made
-
-
-def _caller(at: Process, session: aiohttp.ClientSession, signer: Signer) -> Door:
-    return Door(url=at.url, session=session, signer=signer, notes=Notes(), metrics=Metrics())
 
 
 async def test_a_request_is_carried_out_and_the_log_is_lines_of_json(
@@ -46,7 +38,7 @@ async def test_a_request_is_carried_out_and_the_log_is_lines_of_json(
     token = token.partition("@")[0]
     file = write_configuration(tmp_path, signer, kubeconfig)
     async with running(file) as at, aiohttp.ClientSession() as session:
-        caller = _caller(at, session, signer)
+        caller = at.caller(session, signer)
         params = {"namespace": "staging", "deployment": "web", "image": "web:3.0.0"}
         told = await caller.ask("deploy", params, run="run-process")
         assert told.status == 202
@@ -69,7 +61,7 @@ async def test_what_is_in_flight_is_finished_before_it_ends(stage: Stage, tmp_pa
     file = write_configuration(tmp_path, signer, kubeconfig)
     async with running(file) as at, aiohttp.ClientSession() as session:
         stage.cluster.faults.slow_seconds = 0.3
-        caller = _caller(at, session, signer)
+        caller = at.caller(session, signer)
         asking = asyncio.create_task(caller.ask("status", {"namespace": "staging"}))
         await asyncio.sleep(0.15)
         stopping = asyncio.create_task(at.stop())
@@ -161,39 +153,3 @@ async def test_a_port_that_is_taken_is_told(stage: Stage, tmp_path: Path) -> Non
     code, _, complained = await command("--config", str(file))
     assert code == 2
     assert f"cannot listen on 127.0.0.1:{port}" in complained
-
-
-@pytest.mark.alone
-async def test_fifty_operations_at_once_are_all_right_in_little_memory(
-    stage: Stage, tmp_path: Path
-) -> None:
-    signer = Signer()
-    kubeconfig = kubeconfig_of(stage.cluster, tmp_path, "tidegate-agent")
-    file = write_configuration(tmp_path, signer, kubeconfig)
-    async with running(file) as at, aiohttp.ClientSession() as session:
-        caller = _caller(at, session, signer)
-
-        async def one(number: int) -> str:
-            run = uuid.uuid4().hex
-            name, place = (
-                ("web", "api", "worker")[number % 3],
-                ("staging", "production")[number % 2],
-            )
-            where = {"namespace": place, "deployment": name, "force": True}
-            told = None
-            for _ in range(50):
-                told = await caller.ask("scale", {**where, "replicas": 2 + number % 3}, run=run)
-                if told.status not in (409, 503):
-                    break
-                run = uuid.uuid4().hex  # somebody else was at the same workload
-                await asyncio.sleep(0.1)
-            assert told is not None
-            assert told.status == 202, told
-            ended = await caller.ended(told.headers["Location"], run)
-            return str(ended.content["phase"])
-
-        phases = await asyncio.gather(*(one(number) for number in range(50)))
-        assert set(phases) <= {"succeeded", "cancelled"}  # a later one may have taken over
-        print(f"ready after {at.seconds:.2f} s, {at.resident_mib():.0f} MiB at most")
-        assert at.resident_mib() < 150
-        assert await at.stop() == 0

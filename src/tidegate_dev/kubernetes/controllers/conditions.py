@@ -27,7 +27,8 @@ def set_condition(status: dict[str, Any], new: Condition) -> None:
     if old is not None and old["status"] == new["status"]:
         if old.get("reason") == new.get("reason"):
             return
-        new = {**new, "lastTransitionTime": old["lastTransitionTime"]}
+        since = old.get("lastTransitionTime") or new["lastTransitionTime"]
+        new = {**new, "lastTransitionTime": since}
     remove_condition(status, new["type"])
     status["conditions"].append(new)
 

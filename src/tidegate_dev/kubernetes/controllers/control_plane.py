@@ -66,6 +66,8 @@ class Controllers:
         clock: The time; by default the machine's and the running loop's.
         random: Makes names; a seeded one makes the same names each time.
         nodes: The nodes that are there when none is.
+        kubelets: Whether nodes run the pods that they are given. Without, no node is there by
+            itself, and pods wait for whoever speaks for one through the API.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Controllers:
         clock: Clock | None = None,
         random: Random | None = None,
         nodes: tuple[str, ...] = NAMES,
+        kubelets: bool = True,
     ) -> None:
         self.timings = timings or Timings()
         self.faults = faults or Faults()
         self._store = store
         self._clock = clock or LoopClock()
-        self._nodes = nodes
+        self._nodes = nodes if kubelets else ()
+        self._kubelets = kubelets
         self._unsubscribe: Callable[[], None] | None = None
         # Names need to differ, not to be unguessable.
         self._build(store, logs, random or Random())  # noqa: S311
@@ -171,7 +175,8 @@ class Controllers:
             self._store.delete(PODS, namespace, name, grace_seconds=0)
         elif pod is not None:
             self._scheduler.sync(pod)
-        self._kubelet.sync(namespace, name)
+        if self._kubelets:
+            self._kubelet.sync(namespace, name)
 
     def _is_stranded(self, pod: Object) -> bool:
         """Return whether the node of *pod* is no more."""

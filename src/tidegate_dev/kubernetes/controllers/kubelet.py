@@ -359,8 +359,9 @@ class Kubelet:
     def _address(self, node: str) -> str:
         """Return an address in the node's range that no pod had lately."""
         count = self._addresses[node] = self._addresses.get(node, 1) + 1
-        found = self._store.get(NODES, None, node) or {"spec": {}}
-        network = str(found["spec"].get("podCIDR", "10.244.0.0/24")).rpartition(".")[0]
+        found = self._store.get(NODES, None, node) or {}
+        spec = found.get("spec") or {}
+        network = str(spec.get("podCIDR", "10.244.0.0/24")).rpartition(".")[0]
         return f"{network}.{2 + (count - 2) % 250}"
 
 

@@ -95,6 +95,11 @@ def fits(pod_spec: Object, candidate: Object) -> bool:
     return ready and all(labels.get(name) == value for name, value in asked.items())
 
 
+def is_cordoned(candidate: Object) -> bool:
+    """Return whether a node takes no more pods, as `kubectl cordon` has it."""
+    return bool((candidate.get("spec") or {}).get("unschedulable"))
+
+
 def pinned(pod_spec: Object, name: str) -> Object:
     """Return *pod_spec*, for the node *name* and no other, as a DaemonSet asks for it."""
     field = {"key": "metadata.name", "operator": "In", "values": [name]}

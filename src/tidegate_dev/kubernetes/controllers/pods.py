@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tidegate_dev.kubernetes.controllers.clock import moment
-from tidegate_dev.kubernetes.controllers.conditions import condition, is_true
+from tidegate_dev.kubernetes.controllers.conditions import Condition, condition, is_true
 from tidegate_dev.kubernetes.controllers.ownership import Object, is_going, reference
 from tidegate_dev.kubernetes.defaults import fill_in
 from tidegate_dev.kubernetes.resources import PODS
@@ -53,7 +53,10 @@ def available_at(pod: Object, min_ready_seconds: int) -> float | None:
     ready = condition(pod["status"], "Ready")
     if ready is None or ready["status"] != "True":
         return None
-    return moment(ready["lastTransitionTime"]) + min_ready_seconds
+    since = _since(ready)
+    if since is None:  # who wrote the status did not say
+        return None if min_ready_seconds else 0.0
+    return since + min_ready_seconds
 
 
 def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
@@ -92,7 +95,7 @@ def restarts(pod: Object) -> int:
 
 def _worth(pod: Object, crowd: int) -> tuple[Any, ...]:
     ready = condition(pod["status"], "Ready") if is_ready(pod) else None
-    since = moment(ready["lastTransitionTime"]) if ready else 0.0
+    since = (_since(ready) if ready else None) or 0.0
     return (
         bool(_node(pod)),
         _PHASES.get(pod["status"].get("phase", "Pending"), 0),
@@ -104,6 +107,12 @@ def _worth(pod: Object, crowd: int) -> tuple[Any, ...]:
         -moment(pod["metadata"]["creationTimestamp"]),
         pod["metadata"]["name"],
     )
+
+
+def _since(told: Condition) -> float | None:
+    """Return when a condition became what it is, if it says so."""
+    written = told.get("lastTransitionTime")
+    return moment(written) if written else None
 
 
 def _node(pod: Object) -> str:

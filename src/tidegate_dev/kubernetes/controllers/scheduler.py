@@ -9,7 +9,7 @@ from typing import Final
 from tidegate_dev.kubernetes.controllers.clock import Clock, Timer, stamp
 from tidegate_dev.kubernetes.controllers.conditions import set_condition
 from tidegate_dev.kubernetes.controllers.events import Recorder
-from tidegate_dev.kubernetes.controllers.nodes import fits, pinned_node
+from tidegate_dev.kubernetes.controllers.nodes import fits, is_cordoned, pinned_node
 from tidegate_dev.kubernetes.controllers.ownership import Object, is_going
 from tidegate_dev.kubernetes.controllers.timings import Timings
 from tidegate_dev.kubernetes.resources import NODES, PODS
@@ -70,7 +70,7 @@ class Scheduler:
             for node in nodes
             if fits(pod["spec"], node)
             # A DaemonSet's pods tolerate that their node takes no others.
-            and (only is not None or not node["spec"].get("unschedulable"))
+            and (only is not None or not is_cordoned(node))
             and only in (None, node["metadata"]["name"])
         ]
         return min(names, key=lambda name: (load.get(name, 0), name), default=None)
@@ -103,10 +103,8 @@ def _scheduled(state: str, now: float) -> Object:
 
 
 def _why(pod: Object, nodes: list[Object]) -> str:
-    cordoned = sum(bool(node["spec"].get("unschedulable")) for node in nodes)
-    others = sum(
-        not fits(pod["spec"], node) for node in nodes if not node["spec"].get("unschedulable")
-    )
+    cordoned = sum(is_cordoned(node) for node in nodes)
+    others = sum(not fits(pod["spec"], node) for node in nodes if not is_cordoned(node))
     reasons = [
         *([f"{cordoned} node(s) were unschedulable"] if cordoned else []),
         *([f"{others} node(s) didn't match Pod's node affinity/selector"] if others else []),
