@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import yaml
 
+from tests.forks import Fork, fork
 from tests.ports import free_port
 from tests.service import Service, done
 from tidegate_dev.slack.far_end import SlackFarEnd
@@ -101,7 +101,7 @@ class GatewayProcess:
     folder: Path
     environment: Mapping[str, str]
     module: tuple[str, ...] = ("-m", "tidegate", "serve")
-    process: asyncio.subprocess.Process | None = None
+    process: asyncio.subprocess.Process | Fork | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
@@ -116,21 +116,14 @@ class GatewayProcess:
 
     async def start(self, *, ready: bool = True) -> None:
         self.file.write_text(yaml.safe_dump(self.config))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self.module,
-            "--config",
-            str(self.file),
-            env={**os.environ, **self.environment},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 22,
-        )
+        environment = {**os.environ, **self.environment}
+        words = (*self.module, "--config", str(self.file))
+        self.process = await fork(*words, environment=environment, stdout=False)
         self._reader = asyncio.ensure_future(self._read(self.process))
         if ready:
             await self.ready()
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: Fork) -> None:
         assert process.stderr is not None
         while line := await process.stderr.readline():
             text = line.decode().rstrip()
@@ -200,17 +193,8 @@ class GatewayProcess:
 
     async def command(self, *args: str) -> tuple[int, str, str]:
         """Run `tidegate ARGS` on the same configuration."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tidegate",
-            *args,
-            "--config",
-            str(self.file),
-            env={**os.environ, **self.environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        words = ("-m", "tidegate", *args, "--config", str(self.file))
+        process = await fork(*words, environment={**os.environ, **self.environment})
         out, err = await process.communicate()
         return process.returncode or 0, out.decode(), err.decode()
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.app.sharer import BUCKET, PDF
 from tests.dev.pictures import png
-from tests.far_ends.s3 import client
+from tests.far_ends.ministack import client
 from tests.far_ends.sqs import Between, Stack, TestQueue, between, queue_on
 from tests.stand import Stand, stand
 from tidegate_dev.objects import AccessKey, ObjectChange, S3FarEnd

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import string
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -152,23 +153,29 @@ def name_of(function: ast.expr) -> str:
             return ""
 
 
-MODULES = [Refusals(path) for path in sorted(SOURCE.rglob("*.py"))]
-RAISED = [
-    (module.path, call, code)
-    for module in MODULES
-    for call in module.calls("refusal", "_too_large")
-    if module.refuses_from_here(call)
-    for code in module.codes(call.args[0])
-]
+@functools.cache  # read where it is asked for: each worker imports this module
+def modules() -> list[Refusals]:
+    return [Refusals(path) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+@functools.cache
+def raised() -> list[tuple[Path, ast.Call, str]]:
+    return [
+        (module.path, call, code)
+        for module in modules()
+        for call in module.calls("refusal", "_too_large")
+        if module.refuses_from_here(call)
+        for code in module.codes(call.args[0])
+    ]
 
 
 def test_the_source_is_seen_to_refuse() -> None:
-    assert len(RAISED) > 40
-    assert {path.stem for path, _, _ in RAISED} >= {"share", "transfer"}
+    assert len(raised()) > 40
+    assert {path.stem for path, _, _ in raised()} >= {"share", "transfer"}
 
 
 def test_every_refusal_has_its_sentence_and_exactly_the_words_it_needs() -> None:
-    for path, call, code in RAISED:
+    for path, call, code in raised():
         where = f"{path.name}:{call.lineno}: {code}"
         assert code in share._SAID, where
         given = {keyword.arg for keyword in call.keywords} - OURS
@@ -179,7 +186,7 @@ def test_every_refusal_has_its_sentence_and_exactly_the_words_it_needs() -> None
 
 def test_every_code_that_an_adapter_raises_has_a_sentence_without_gaps() -> None:
     found = 0
-    for module in MODULES:
+    for module in modules():
         for call in module.calls("ObjectsError", "ScannerError", "said", "of_slack"):
             for code in (code for value in call.args[-1:] for code in module.codes(value)):
                 found += 1

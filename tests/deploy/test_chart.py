@@ -1,6 +1,7 @@
 """The chart renders what a cluster takes, and what it renders is what it promises."""
 
 import contextlib
+import functools
 import json
 import re
 import shutil
@@ -25,6 +26,16 @@ VERSIONS: Final = ("1.30", "1.37")  # the oldest that is supported, the newest t
 BETWEEN: Final = ("1.32", "1.34", "1.36")
 _ELSEWHERE: Final = {"TargetGroupBinding"}  # not Kubernetes' own
 _ENVIRON: Final = {"SLACK_BOT_TOKEN": "made-up", "SLACK_SIGNING_SECRET": "made-up"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schemas_are_read_once() -> Iterator[None]:
+    """The validator reads a version's definitions, megabytes of them, for every object."""
+    read_once = functools.cache(kubernetes_validate.utils.schema_contents)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kubernetes_validate.utils, "schema_contents", read_once)
+        yield
+
 
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.chromium import ARGUMENTS
+from tests.chromium import ARGUMENTS, executable
 from tests.ports import free_ports
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artifacts"
@@ -79,10 +78,8 @@ def shared_workspace() -> Iterator[Workspace]:
 # While the browser's own loop runs, no other test of the same process could have one.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert chromium, "the browser tests need chromium"
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield started
         started.close()
 

@@ -119,8 +119,9 @@ def test_an_image_that_cannot_be_pulled_is_told_with_its_reason_and_rolled_back(
 
 
 def test_what_a_role_may_not_do_the_cluster_refuses_and_names_the_right(
-    page: Page, workspace: Workspace
+    shared_page: Page, shared_workspace: Workspace
 ) -> None:
+    page, workspace = shared_page, shared_workspace
     two = message(page, "two that do not work out")
     press(two, "Scale production web")
     right = "lacks the right to patch deployments.apps/scale in production"

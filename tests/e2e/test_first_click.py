@@ -140,6 +140,29 @@ def test_a_service_that_is_down_is_tried_again(page: Page, workspace: Workspace)
     assert workspace.state(page)["cluster"]["effects"]["distinct"] == 1
 
 
+def test_what_the_edge_turns_away_is_told_in_plain_words(
+    shared_page: Page, shared_workspace: Workspace
+) -> None:
+    for fault, words in (
+        ("not permitted", "no policy lets the gateway in"),
+        ("clocks differ", "the clocks are too far apart"),
+        ("wrong region", "it was signed for another region"),
+        ("wrong stage", "there is no such stage"),
+    ):
+        switch = shared_page.get_by_role("switch", name=fault)
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "true")
+        shared_page.request.post(
+            f"{shared_workspace.url}dev/command",
+            data={"channel": "C0OPS", "text": "/status web", "wait": True},
+        )
+        expect(journey(shared_page)).to_contain_text(f"turned away by the edge: {words}")
+        expect(journey(shared_page)).to_contain_text("told in Slack")
+        switch.click()
+        expect(switch).to_have_attribute("aria-checked", "false")
+    keep(shared_page, "edge-turned-away")
+
+
 def test_a_button_can_be_pressed_with_the_keyboard(shared_page: Page) -> None:
     staging(shared_page).get_by_role("button", name="Status", exact=True).focus()
     shared_page.keyboard.press("Enter")

@@ -1,9 +1,7 @@
 """`s3-to-slack` and `tidegate share` as they are typed, against a real S3 and a real Slack."""
 
-import asyncio
 import hashlib
 import json
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from tests.app.sharer import CHANNEL, KEY, PDF, TEMPORARY, Sharer, sharer
 from tests.core.test_settings import SMALLEST
 from tests.dev.pictures import png
 from tests.entry.commands import Said, python
+from tests.forks import fork
 
 SHARE = "from tidegate.entry.share_command import main; raise SystemExit(main())"
 
@@ -42,14 +41,7 @@ async def typed(
 ) -> Said:
     """Run the command as a process of its own, and let the far ends serve meanwhile."""
     start = ("-c", SHARE) if command == "s3-to-slack" else ("-m", "tidegate", "share")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *start,
-        *words,
-        env=environment(gate) | dict(given or {}),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await fork(*start, *words, environment=environment(gate) | dict(given or {}))
     out, err = await process.communicate()
     return Said(code=process.returncode or 0, out=out.decode(), err=err.decode())
 
