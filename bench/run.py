@@ -28,6 +28,7 @@ from typing import Any
 import aiohttp
 import database
 import load
+import pathways
 import sharing
 import uvicorn
 import uvloop
@@ -313,6 +314,7 @@ async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     parts: dict[str, Callable[[], Awaitable[list[dict[str, Any]]]]] = {
         "acks": lambda: acks(args.rounds, args.seconds, args.connections),
         "journey": lambda: journey(args.clicks),
+        "pathways": lambda: pathways.pathways(args.rounds),
         "database": lambda: database.database(args.rounds),
         "sharing": lambda: sharing.sharing(args.rounds),
         "starts": lambda: sharing.starts(args.rounds + 4),
@@ -327,7 +329,8 @@ async def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--only", choices=["acks", "journey", "database", "sharing", "starts"])
+    names = ["acks", "journey", "pathways", "database", "sharing", "starts"]
+    parser.add_argument("--only", choices=names)
     parser.add_argument(
         "--rounds", type=int, default=7, help="turns of each; fewer of what is long"
     )

@@ -74,9 +74,12 @@ class Service:
             self._listener.drop(seen.client)
         return Response(status_code=500)
 
+    def app(self) -> Starlette:
+        """The application, to be served by whoever has a listener of their own."""
+        return Starlette(routes=[Route("/{path:path}", self._take, methods=["GET", "POST"])])
+
     async def start(self) -> None:
-        app = Starlette(routes=[Route("/{path:path}", self._take, methods=["GET", "POST"])])
-        self._listener = Listener(app, port=self._port)
+        self._listener = Listener(self.app(), port=self._port)
         await self._listener.start()
         self._port = self._listener.port
 

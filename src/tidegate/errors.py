@@ -74,6 +74,18 @@ class CredentialsError(TidegateError):
     """AWS credentials could not be had."""
 
 
+class TokenError(CredentialsError):
+    """A token to show to a service could not be had."""
+
+
+class CertificateError(TidegateError):
+    """Certificates or keys could not be read, or do not belong together."""
+
+
+class AddressRefusedError(TidegateError):
+    """A name led to no address that may be connected to."""
+
+
 # --- the store -----------------------------------------------------------------
 
 

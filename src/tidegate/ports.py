@@ -248,20 +248,41 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The service answered."""
+    """The service answered, or the edge in front of it did.
+
+    Attributes:
+        status: HTTP status.
+        body: The body; empty if it was too long or broke off.
+        location: The header `Location`.
+        retry_after: The header `Retry-After`.
+        json: Whether the body seems to be a JSON object.
+        fault: What the edge meant that answered in the service's place, see
+            `tidegate.core.edge_answer`; empty where the service itself answered.
+        request_id: The edge's own id of the request, by which its log is searched.
+        date: The header `Date`: what the other end takes for now.
+    """
 
     status: int
     body: bytes
     location: str | None = None
     retry_after: str | None = None
     json: bool = False
+    fault: str = ""
+    request_id: str = ""
+    date: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """No byte of the request went out."""
+    """Nothing of the request was taken: no byte of it went out, or the other end refused TLS.
+
+    Attributes:
+        reason: Why, in one word.
+        again: Whether the same may work in a while.
+    """
 
     reason: str
+    again: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ from tidegate.adapters.credentials import (
 from tidegate.adapters.journal import EventJournal
 from tidegate.core.sigv4 import Credentials
 from tidegate.errors import CredentialsError
+from tidegate_dev.sigv4_check import IssuedKeys
+from tidegate_dev.sts import Role, StsConfig, StsFarEnd
 
 
 class Endpoint:
@@ -386,3 +388,60 @@ def test_importing_the_adapter_does_not_import_botocore() -> None:
 
     code = "import sys, tidegate.adapters.credentials; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_credentials_that_were_refused_are_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKOLD")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    chain = chained()
+    old = await chain.current()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKNEW")
+    assert (await chain.current()).access_key == "AKOLD"
+    chain.discard(old)
+    assert (await chain.current()).access_key == "AKNEW"
+    chain.discard(old)  # told late, by a request that was under way
+    assert chain._copy is not None, "the new ones were not refused"
+
+
+async def test_who_refuses_all_credentials_does_not_have_aws_asked_each_time(
+    endpoint: Endpoint,
+) -> None:
+    watch = Watch()
+    chain = ChainCredentials(journal=EventJournal(stream=io.StringIO()), now=watch)
+    for generation in range(2, 5):
+        chain.discard(await chain.current())
+        endpoint.generation = generation
+    assert (await chain.current()).access_key == "AK2"
+    assert endpoint.issued == 2
+    watch.ahead = 11.0
+    chain.discard(await chain.current())
+    assert (await chain.current()).access_key == "AK4"
+
+
+async def test_a_role_that_may_not_be_assumed_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = {
+        "AKGATE": IssuedKeys(
+            access_key="AKGATE",
+            secret_key="secret",
+            session_token=None,
+            principal="arn:aws:iam::123456789012:user/gate",
+        )
+    }
+    arn = "arn:aws:iam::123456789012:role/gate"
+    role = Role(arn=arn, trusted=["arn:aws:iam::123456789012:root"], external_id="acme-42")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKGATE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    async with StsFarEnd(StsConfig(keys=keys, roles=[role])) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        given = AssumedRole(arn=arn, region="eu-west-1", external_id="acme-42")
+        assert (await chained(role=given).current()).token
+        for wrong in (None, "acme-43"):
+            log = io.StringIO()
+            other = AssumedRole(arn=arn, region="eu-west-1", external_id=wrong)
+            with pytest.raises(CredentialsError, match=r"could not be assumed \(AccessDenied\)"):
+                await chained(log, role=other).current()
+            [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+            assert "trust policy" in line["mend"]
+            assert "acme-4" not in log.getvalue()

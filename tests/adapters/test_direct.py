@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.adapters.wire import Authority, Wire, answering, wired
-from tidegate.adapters.pathways.direct import MAX_TOKEN_BYTES, Direct
+from tidegate.adapters.pathways.direct import Direct
+from tidegate.adapters.pathways.tokens import MAX_TOKEN_BYTES, TokenFile
 from tidegate.adapters.pathways.transport import Place
 from tidegate.core.model import RunId
 from tidegate.ports import Answered, NotSent, Request
@@ -26,7 +27,8 @@ def a_request(**changes: Any) -> Request:
 @contextlib.asynccontextmanager
 async def direct(url: str, token_file: Path | None = None, **changes: Any) -> AsyncIterator[Direct]:
     fields: dict[str, Any] = {"url": url, "timeout_seconds": 5.0, "concurrency": 4}
-    made = Direct(Place(**(fields | changes)), token_file=token_file)
+    tokens = None if token_file is None else TokenFile(token_file)
+    made = Direct(Place(**(fields | changes)), tokens=tokens)
     try:
         yield made
     finally:

@@ -31,6 +31,7 @@ class Source:
 
     keys: IssuedKeys | None = KEYS
     asked: int = 0
+    discarded: list[str] = field(default_factory=list)
 
     async def current(self) -> Credentials:
         self.asked += 1
@@ -41,6 +42,9 @@ class Source:
             secret_key=self.keys.secret_key,
             token=self.keys.session_token,
         )
+
+    def discard(self, refused: Credentials) -> None:
+        self.discarded.append(refused.access_key)
 
 
 @dataclass
@@ -201,3 +205,105 @@ async def test_the_words_of_the_edge_come_back() -> None:
         response = await path.pathway.send(a_request())
     assert isinstance(response, Answered)
     assert (response.status, response.json) == (403, True)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **changes: Any) -> AsyncIterator[tuple[ExecuteApi, Source]]:
+    source = Source()
+    fields: dict[str, Any] = {"region": "eu-west-1", "service": "execute-api"}
+    place = changes.pop("place", {})
+    pathway = ExecuteApi(
+        Place(url=url, timeout_seconds=5.0, concurrency=1, **place),
+        credentials=source,
+        clock=SystemClock(),
+        **(fields | changes),
+    )
+    try:
+        yield pathway, source
+    finally:
+        await pathway.close()
+
+
+def signed_names(authorization: str) -> list[str]:
+    return authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+
+
+async def test_the_id_of_a_private_api_is_sent_and_signed() -> None:
+    async with wired(answering()) as wire, opened(wire.url(), api_id="abc123") as (pathway, _):
+        await pathway.send(a_request())
+    headers = wire.seen[0].headers
+    assert headers["x-apigw-api-id"] == "abc123"
+    assert "x-apigw-api-id" in signed_names(headers["authorization"])
+
+
+async def test_vpc_lattice_is_sent_a_signature_without_the_body() -> None:
+    async with (
+        wired(answering()) as wire,
+        opened(wire.url(), service="vpc-lattice-svcs") as (pathway, _),
+    ):
+        await pathway.send(a_request())
+    headers = wire.seen[0].headers
+    assert headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    assert "x-amz-content-sha256" in signed_names(headers["authorization"])
+    assert "/vpc-lattice-svcs/aws4_request" in headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {},
+        {"host": "api.acme.io"},
+        {"host": "api.acme.io:8443"},
+        {"host": "API.acme.io"},
+    ],
+)
+async def test_the_host_that_is_sent_is_the_host_that_is_signed(place: dict[str, Any]) -> None:
+    """The edge verifies what arrives: with a name of its own, and a default port left out.
+
+    In lower case, as AWS's own SDKs send it: what stands between may rewrite it so.
+    """
+    async with behind_the_edge(**place) as path:
+        response = await path.pathway.send(a_request())
+        exchange = path.edge.exchanges[-1]
+    assert isinstance(response, Answered)
+    assert exchange.verdict == "accepted"
+    host = dict(exchange.headers)["host"]
+    assert host == place.get("host", host).lower()
+
+
+async def test_an_address_that_cannot_be_signed_is_never_tried_again() -> None:
+    async with opened("http://127.0.0.1:9") as (pathway, _):
+        response = await pathway.send(a_request(headers={"X-A": "a\nb"}))
+    assert response == NotSent(reason="unsignable", again=False)
+
+
+@pytest.mark.parametrize(
+    ("error_type", "discards"),
+    [
+        ("ExpiredTokenException", True),
+        ("UnrecognizedClientException", True),
+        ("AccessDeniedException", False),
+        ("InvalidSignatureException", False),
+    ],
+)
+async def test_credentials_that_aws_refuses_are_looked_for_anew(
+    error_type: str, discards: bool
+) -> None:
+    raw = (
+        f"HTTP/1.1 403 Forbidden\r\nx-amzn-ErrorType: {error_type}\r\n"
+        'Content-Length: 15\r\n\r\n{"message":"x"}'
+    ).encode()
+    async with wired(answering(raw)) as wire, opened(wire.url()) as (pathway, source):
+        response = await pathway.send(a_request())
+    assert isinstance(response, Answered)
+    assert response.fault
+    assert source.discarded == ([KEYS.access_key] if discards else [])
+
+
+async def test_a_redirect_takes_no_signature_anywhere_else() -> None:
+    async with wired(answering()) as elsewhere:
+        raw = f"HTTP/1.1 307 X\r\nLocation: {elsewhere.url()}/x\r\nContent-Length: 0\r\n\r\n"
+        async with wired(answering(raw.encode())) as wire, opened(wire.url()) as (pathway, _):
+            response = await pathway.send(a_request())
+    assert isinstance(response, Answered)
+    assert (response.status, response.fault, elsewhere.connections) == (307, "", 0)

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from tests.adapters.wire import Connection, Wire, Wired, wired
 from tests.contract.clock import StillClock
-from tidegate.adapters import s3 as adapter
-from tidegate.adapters.s3 import S3
+from tidegate.adapters.s3 import S3, stream
+from tidegate.adapters.s3 import listing as xml
 from tidegate.core.share import Checksum, Object
 from tidegate.core.sigv4 import Credentials
 from tidegate.errors import CredentialsError, ObjectsError
@@ -144,7 +144,7 @@ def drips(head: bytes, drop: bytes) -> Answer:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "STALL_SECONDS", PATIENCE)
+    monkeypatch.setattr(stream, "STALL_SECONDS", PATIENCE)
 
 
 async def read(objects: S3, found: Object) -> bytes:
@@ -192,7 +192,7 @@ async def test_a_reading_that_breaks_off_again_and_again_is_given_up() -> None:
     async with facing(breaks_off(gives(), 0)) as scene:
         with refused("broken_off", again=True):
             await read(scene.objects, FOUND)
-        assert scene.wire.connections == 1 + adapter.RESUMES
+        assert scene.wire.connections == 1 + stream.RESUMES
 
 
 async def test_a_resumption_that_begins_anew_does_not_end_in_wrong_bytes() -> None:
@@ -557,7 +557,7 @@ async def test_a_listing_without_end_is_not_read_to_its_end() -> None:
         with refused("not_understood"):
             await scene.objects.keys("reports", "", most=10)
         await scene.wire.ended.wait()
-    assert sent < 5 * adapter.MAX_ANSWER_BYTES
+    assert sent < 5 * xml.MAX_ANSWER_BYTES
 
 
 async def test_xml_as_deep_as_it_may_be_long_does_no_harm() -> None:
@@ -585,14 +585,14 @@ async def test_a_listing_made_to_be_a_burden_takes_little_memory_and_holds_nobod
     inside: bytes,
 ) -> None:
     body = b"<ListBucketResult>" + inside + b"</ListBucketResult>"
-    assert len(body) <= adapter.MAX_ANSWER_BYTES
-    answer, longest = adapter._Answer("Contents"), 0.0
+    assert len(body) <= xml.MAX_ANSWER_BYTES
+    answer, longest = xml.Answer("Contents"), 0.0
     tracemalloc.start()
     try:
         with contextlib.suppress(ObjectsError):
-            for start in range(0, len(body), adapter.XML_BYTES):
+            for start in range(0, len(body), xml.XML_BYTES):
                 began = time.thread_time()
-                answer.feed(body[start : start + adapter.XML_BYTES])
+                answer.feed(body[start : start + xml.XML_BYTES])
                 longest = max(longest, time.thread_time() - began)
         _, most = tracemalloc.get_traced_memory()
     finally:
@@ -625,7 +625,7 @@ def test_an_answer_may_come_in_pieces(cut: int) -> None:
         "<Key>é&amp;&#10;名<b>no</b>no</Key><Owner><Key>no</Key></Owner><Key>no</Key></Contents>"
         "<IsTruncated>no</IsTruncated><More><Contents><Size>1</Size></Contents></More></n:L>"
     ).encode()
-    answer = adapter._Answer("Contents")
+    answer = xml.Answer("Contents")
     for start in range(0, len(body), cut):
         answer.feed(body[start : start + cut])
     found = answer.end("L")
@@ -635,7 +635,7 @@ def test_an_answer_may_come_in_pieces(cut: int) -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 5])
 def test_a_document_type_is_seen_however_it_is_cut(cut: int) -> None:
-    answer = adapter._Answer("Contents")
+    answer = xml.Answer("Contents")
     with refused("not_understood"):
         for start in range(0, len(LOL), cut):
             answer.feed(LOL[start : start + cut].encode())

@@ -136,6 +136,13 @@ def test_an_arn_says_its_region_itself(aws: SecretsManager) -> None:
     assert aws.scopes == ["us-east-2"]
 
 
+def test_the_region_of_the_environment_is_asked_otherwise(aws: SecretsManager) -> None:
+    aws.secrets["slack"] = {"SecretString": "xoxb-6"}
+    reader = SecretReader({"AWS_REGION": "ap-south-1"}, Path("/"))
+    assert reader.read(manager("slack")) == "xoxb-6"
+    assert aws.scopes == ["ap-south-1"]
+
+
 @pytest.mark.parametrize(
     ("stored", "key", "why"),
     [

@@ -13,6 +13,7 @@ from tests.adapters.wire import OK, Authority, Connection, Wire, answering, wire
 from tests.ports import free_port
 from tidegate.adapters.pathways.transport import MAX_ANSWER_BYTES, Place, Transport
 from tidegate.ports import Answered, NoAnswer, NotSent, Response
+from tidegate_dev.authority import Authority as DevAuthority
 
 BODY = b'{"a":1}'
 
@@ -38,10 +39,10 @@ async def exchange(
     fresh: bool = False,
     **changes: Any,
 ) -> Response:
-    async with transport(url, **changes) as (made, place):
+    async with transport(url, **changes) as (made, _):
         return await made.exchange(
             method=method,
-            url=place.address(path),
+            path=path,
             headers=headers or {},
             body=body,
             fresh=fresh,
@@ -102,11 +103,9 @@ async def test_a_redirect_is_not_followed() -> None:
 
 async def test_cookies_of_the_service_are_not_kept() -> None:
     behave = answering(answer("200 OK", "Set-Cookie: a=b; Path=/"))
-    async with wired(behave) as wire, transport(wire.url()) as (made, place):
+    async with wired(behave) as wire, transport(wire.url()) as (made, _):
         for _ in range(2):
-            await made.exchange(
-                method="POST", url=place.address("/"), headers={}, body=b"", fresh=False
-            )
+            await made.exchange(method="POST", path="/", headers={}, body=b"", fresh=False)
     assert "cookie" not in wire.seen[1].headers
 
 
@@ -159,7 +158,17 @@ async def test_a_certificate_for_another_name_sent_nothing(tmp_path: Path) -> No
     ca = Authority(tmp_path)
     async with wired(answering(), ca.server("other.internal")) as wire:
         response = await exchange(wire.url("https"), ca_file=str(ca.file))
-    assert response == NotSent(reason="tls")
+    assert response == NotSent(reason="tls_name")
+    assert wire.seen == []
+
+
+async def test_a_certificate_that_only_calls_itself_so_sent_nothing(tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    async with wired(answering(), ca.server("10.255.255.1", called="agent.internal")) as wire:
+        there = f"127.0.0.1:{wire.port}"
+        mine: dict[str, Any] = {"ca_file": str(ca.file), "connect_to": there}
+        response = await exchange("https://agent.internal", **mine)
+    assert response == NotSent(reason="tls_name")
     assert wire.seen == []
 
 
@@ -300,11 +309,11 @@ async def _once_each(connection: Connection, wire: Wire) -> None:
 
 
 async def _twice(wire: Wire, *, method: str, fresh: bool) -> Response:
-    async with transport(wire.url()) as (made, place):
+    async with transport(wire.url()) as (made, _):
         response: Response = NotSent(reason="")
         for _ in range(2):
             response = await made.exchange(
-                method=method, url=place.address("/"), headers={}, body=b"", fresh=fresh
+                method=method, path="/", headers={}, body=b"", fresh=fresh
             )
         return response
 
@@ -346,6 +355,59 @@ async def test_a_fresh_connection_is_not_kept() -> None:
         assert wire.connections == 3
 
 
+async def test_an_answer_that_nobody_asked_for_is_not_the_next_one_s() -> None:
+    spoke = asyncio.Event()
+
+    async def twice(connection: Connection, wire: Wire) -> None:
+        wire.seen.append(await connection.request())
+        await connection.answer(answer("200 OK", body=b'{"message":"done"}'))
+        await asyncio.wait_for(spoke.wait(), 5)
+        await connection.answer(answer("200 OK", body=b'{"message":"not asked for"}'))
+        await connection.request()
+
+    async with wired(twice) as wire, transport(wire.url()) as (made, _):
+        for number in (1, 2):
+            response = await made.exchange(
+                method="POST", path="/", headers={}, body=BODY, fresh=False
+            )
+            assert response == Answered(status=200, body=b'{"message":"done"}', json=True)
+            assert len(wire.seen) == number
+            spoke.set()
+            await _until_spoken(made)
+
+
+async def _until_spoken(made: Transport) -> None:
+    """Wait until what nobody asked for is on the connection that is kept."""
+    connector = made._sessions[False].connector
+    assert connector is not None
+    kept = [one for each in connector._conns.values() for one, _ in each]
+    while not all(one.should_close for one in kept):  # noqa: ASYNC110 - aiohttp tells nobody
+        await asyncio.sleep(0)
+
+
+async def test_who_goes_on_answering_is_not_listened_to() -> None:
+    answered, cut = asyncio.Event(), asyncio.Event()
+
+    async def floods(connection: Connection, wire: Wire) -> None:
+        wire.seen.append(await connection.request())
+        await connection.answer(OK)
+        await answered.wait()
+        try:
+            for _ in range(2000):
+                await connection.answer(OK * 10)
+                await asyncio.sleep(0)
+        except ConnectionError:
+            cut.set()
+        wire.ended.set()
+
+    async with wired(floods) as wire, transport(wire.url()) as (made, _):
+        response = await made.exchange(method="POST", path="/", headers={}, body=BODY, fresh=False)
+        assert response == Answered(status=200, body=b"{}", json=True)
+        answered.set()
+        await asyncio.wait_for(wire.ended.wait(), 10)
+    assert cut.is_set()
+
+
 # --- somewhere else -------------------------------------------------------------------------
 
 
@@ -358,6 +420,22 @@ async def test_connect_to_is_where_it_connects_and_the_url_is_what_it_says(host:
     assert isinstance(response, Answered)
     assert wire.seen[0].line == "POST /base/api HTTP/1.1"
     assert wire.seen[0].headers["host"] == host
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ({"url": "https://API.Example.com:443/prod"}, "api.example.com"),
+        ({"host": "API.Example.com"}, "api.example.com"),
+        ({"host": "api.example.com:443"}, "api.example.com"),
+        ({"host": "api.example.com:8443"}, "api.example.com:8443"),
+    ],
+)
+def test_a_host_is_written_as_whoever_verifies_a_signature_writes_it(
+    keys: dict[str, Any], sent: str
+) -> None:
+    fields: dict[str, Any] = {"url": "https://a.example", "timeout_seconds": 1.0, "concurrency": 1}
+    assert Place(**(fields | keys)).host_header == sent
 
 
 async def test_without_a_port_connect_to_keeps_that_of_the_url() -> None:
@@ -378,7 +456,7 @@ async def test_elsewhere_the_certificate_is_held_to_the_name_of_the_url(tmp_path
     async with wired(answering(), ca.server("service.internal")) as wire:
         there: dict[str, Any] = {"connect_to": f"127.0.0.1:{wire.port}", "ca_file": str(ca.file)}
         assert isinstance(await exchange("https://service.internal", **there), Answered)
-        assert await exchange("https://other.internal", **there) == NotSent(reason="tls")
+        assert await exchange("https://other.internal", **there) == NotSent(reason="tls_name")
     assert len(wire.seen) == 1
 
 
@@ -391,7 +469,7 @@ async def test_elsewhere_the_certificate_is_held_to_host_where_that_is_given(
         url = "https://vpce-123.internal"
         for host in ("service.internal", "service.internal:8443"):
             assert isinstance(await exchange(url, host=host, **there), Answered)
-        assert await exchange(url, **there) == NotSent(reason="tls")
+        assert await exchange(url, **there) == NotSent(reason="tls_name")
 
 
 # --- TLS of one's own -----------------------------------------------------------------------
@@ -435,3 +513,105 @@ async def test_old_tls_is_not_spoken(tmp_path: Path) -> None:
         response = await exchange(wire.url("https"), ca_file=str(ca.file))
     assert isinstance(response, NotSent)
     assert wire.seen == []
+
+
+def _refuses(listener: socket.socket, context: ssl.SSLContext, taken: list[bytes]) -> None:
+    """Take one connection as OpenSSL's own servers do, which say why they refuse it."""
+    connection, _ = listener.accept()
+    connection.settimeout(5)
+    with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as spoken:
+        try:
+            spoken.do_handshake()
+            taken.append(spoken.recv(65536))
+        except ssl.SSLError:
+            # Bytes that nobody read would reset the connection, and the alert be lost with it.
+            socket.socket.shutdown(spoken, socket.SHUT_WR)
+            while socket.socket.recv(spoken, 65536):
+                pass
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_that_is_refused_is_named_and_nothing_was_done(
+    newest: ssl.TLSVersion, tmp_path: Path
+) -> None:
+    ca, people = Authority(tmp_path), Authority(tmp_path, "People")
+    context = ca.server("127.0.0.1", clients=people)
+    context.maximum_version = newest
+    impostor = Authority(tmp_path, "Impostors").issue("gateway")
+    mine: dict[str, Any] = {"ca_file": str(ca.file), "client_cert": str(impostor)}
+    taken: list[bytes] = []
+    response: Response | None = None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        # With TLS 1.3 the refusal races with the request: it may come as a mere end.
+        for _ in range(1 if newest is ssl.TLSVersion.TLSv1_2 else 20):
+            serving = asyncio.create_task(asyncio.to_thread(_refuses, listener, context, taken))
+            response = await exchange(url, **mine)
+            await serving
+            if response != NoAnswer(reason="no_answer"):
+                break
+    assert response == NotSent(reason="client_refused")
+    assert taken == []
+
+
+async def test_a_certificate_that_has_ended_is_named(tmp_path: Path) -> None:
+    ca = DevAuthority()
+    (tmp_path / "ca.pem").write_bytes(ca.pem)
+    context = ca.issue("127.0.0.1", ended=True).server_context()
+    async with wired(answering(), context) as wire:
+        response = await exchange(wire.url("https"), ca_file=str(tmp_path / "ca.pem"))
+    assert response == NotSent(reason="tls_expired")
+
+
+# --- limits of the place --------------------------------------------------------------------
+
+
+async def test_a_body_over_the_place_s_limit_is_not_sent_and_never_will_be() -> None:
+    async with wired(answering()) as wire:
+        fits = await exchange(wire.url(), body=b"x" * 100, max_body_bytes=100)
+        over = await exchange(wire.url(), body=b"x" * 101, max_body_bytes=100)
+    assert isinstance(fits, Answered)
+    assert over == NotSent(reason="too_large", again=False)
+    assert len(wire.seen) == 1
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_a_head_over_the_place_s_limit_is_not_sent_and_never_will_be(fresh: bool) -> None:
+    """What is counted is what went out: the line and the values of all headers."""
+    async with wired(answering()) as wire:
+        headers = {"X-Filler": "a" * 200, "Content-Type": "application/json"}
+        await exchange(wire.url(), headers=headers, fresh=fresh)
+        (seen,) = wire.seen
+        whole = len(seen.line) + sum(len(value) for value in seen.headers.values())
+        limited: dict[str, Any] = {"headers": headers, "fresh": fresh}
+        fits = await exchange(wire.url(), max_head_bytes=whole, **limited)
+        over = await exchange(wire.url(), max_head_bytes=whole - 1, **limited)
+    assert isinstance(fits, Answered)
+    assert over == NotSent(reason="head_too_large", again=False)
+
+
+# --- what the edge says ---------------------------------------------------------------------
+
+
+async def test_the_edge_s_own_answer_is_told_from_the_service_s() -> None:
+    raw = answer(
+        "403 Forbidden",
+        "x-amzn-ErrorType: InvalidSignatureException",
+        "apigw-requestid: JKJaXmPLvHcESHA=",
+        "Date: Sat, 28 Nov 2026 10:00:00 GMT",
+        body=b'{"message":"no"}',
+    )
+    async with wired(answering(raw)) as wire:
+        response = await exchange(wire.url(), edge="api_gateway")
+    assert isinstance(response, Answered)
+    assert (response.fault, response.request_id) == ("bad_signature", "JKJaXmPLvHcESHA=")
+    assert response.date == "Sat, 28 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize("name", ["no spaces", "a" * 81, "<!channel>", ""])
+async def test_a_request_id_that_is_none_does_not_go_to_the_log(name: str) -> None:
+    raw = answer("200 OK", f"x-amzn-requestid: {name}")
+    async with wired(answering(raw)) as wire:
+        response = await exchange(wire.url())
+    assert isinstance(response, Answered)
+    assert response.request_id == ""

@@ -125,8 +125,11 @@ class Authority:
         self.file = folder / f"{name.replace(' ', '-')}.pem"
         self.file.write_bytes(_pem(self._certificate))
 
-    def issue(self, *names: str) -> Path:
-        """A PEM file with a certificate for *names* (or addresses) and its key."""
+    def issue(self, *names: str, called: str = "") -> Path:
+        """A PEM file with a certificate for *names* (or addresses) and its key.
+
+        Its subject is *called* so, or by the first of them.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subjects: list[x509.GeneralName] = []
         for name in names:
@@ -134,7 +137,7 @@ class Authority:
                 subjects.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
                 subjects.append(x509.DNSName(name))
-        certificate = self._signed(_name(names[0]), key, subjects)
+        certificate = self._signed(_name(called or names[0]), key, subjects)
         file = self._folder / f"{names[0]}-{certificate.serial_number}.pem"
         private = key.private_bytes(
             serialization.Encoding.PEM,
@@ -144,9 +147,11 @@ class Authority:
         file.write_bytes(_pem(certificate) + private)
         return file
 
-    def server(self, *names: str, clients: "Authority | None" = None) -> ssl.SSLContext:
+    def server(
+        self, *names: str, clients: "Authority | None" = None, called: str = ""
+    ) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.issue(*names))
+        context.load_cert_chain(self.issue(*names, called=called))
         if clients is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(clients.file)

@@ -60,6 +60,18 @@ TABLE = [
     Row(answered(503, retry_after="7"), QUEUED, QUEUED, "busy"),
     Row(answered(408), None, UNKNOWN, "timeout"),
     *(Row(answered(n), None, UNKNOWN, "error") for n in (500, 501, 502, 504, 599)),
+    Row(NotSent(reason="too_large", again=False), FAILED, FAILED, "too_large", released=True),
+    # the edge answered, and not the service
+    *(
+        Row(answered(403, fault=why), FAILED, FAILED, why, released=True)
+        for why in ("bad_signature", "clock_skew", "not_permitted", "expired_credentials")
+    ),
+    Row(answered(404, fault="no_route"), FAILED, FAILED, "no_route", released=True),
+    Row(answered(429, fault="throttled"), QUEUED, QUEUED, "throttled"),
+    Row(answered(503, fault="link_down"), QUEUED, QUEUED, "link_down"),
+    Row(answered(503, fault="integration_timeout"), None, UNKNOWN, "integration_timeout"),
+    Row(answered(504, fault="integration_timeout"), None, UNKNOWN, "integration_timeout"),
+    Row(answered(500, fault="integration_failed"), None, UNKNOWN, "integration_failed"),
     Row(NoAnswer(reason="timeout"), None, UNKNOWN, "timeout"),
     Row(NoAnswer(reason="no_answer"), None, UNKNOWN, "no_answer"),
 ]
@@ -353,3 +365,43 @@ def test_every_look_leads_where_the_lifecycle_allows_and_nowhere_for_ever(
         assert change.next_at is None
     if state is State.RUNNING and change.state is None:
         assert change.next_at is not None
+
+
+# --- the edge in the service's place --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"), [(403, "bad_signature"), (504, "integration_timeout")]
+)
+def test_the_words_of_an_edge_are_shown_to_nobody(status: int, fault: str) -> None:
+    body = json.dumps({"message": "arn:aws:iam::123456789012:role/x", "status": "no"}).encode()
+    change = sent(a_run(idempotent=False), answered(status, body=body, json=True, fault=fault))
+    assert not change.message
+    assert not change.status_text
+    heard = sent(a_run(idempotent=False), answered(status, body=body, json=True))
+    assert heard.message == "arn:aws:iam::123456789012:role/x"
+
+
+def test_an_edge_that_refuses_a_resend_settles_nothing() -> None:
+    """An earlier attempt may have been carried out; the edge was not there."""
+    run = a_run(state=State.SENDING, idempotent=True, attempts=1, reason="timeout")
+    change = sent(run, answered(403, fault="expired_credentials"))
+    assert (change.state, change.release_effect) == (None, False)
+    assert change.next_at is not None
+    late = sent(run, answered(403, fault="expired_credentials"), LATE)
+    assert (late.state, late.reason, late.release_effect) == (UNKNOWN, "timeout", False)
+
+
+def test_what_can_never_be_sent_again_leaves_an_earlier_attempt_unknown() -> None:
+    run = a_run(state=State.SENDING, idempotent=True, attempts=1, reason="timeout")
+    change = sent(run, NotSent(reason="head_too_large", again=False))
+    assert (change.state, change.reason, change.release_effect) == (UNKNOWN, "timeout", False)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_an_edge_in_the_way_of_a_check_is_not_the_service_s_answer(status: int) -> None:
+    run = a_run(state=State.UNKNOWN)
+    asked = attempt.after_poll(run, answered(status, fault="not_permitted"), at=AT)
+    assert asked.next_at is not None
+    assert asked.reason != "untraceable"
+    assert attempt.after_poll(run, answered(status), at=AT).reason == "untraceable"

@@ -502,6 +502,32 @@ async def test_sigterm_hands_back_what_takes_too_long(tmp_path: Path) -> None:
         assert sorted(s.service.effects.values()) == [1, 2]
 
 
+async def test_what_leads_elsewhere_by_now_is_not_done_there_as_well(tmp_path: Path) -> None:
+    """A service knows nothing of the keys that another one was sent."""
+    other = Service(answer=done)
+    await other.start()
+
+    def hurried(config: dict[str, Any]) -> None:
+        config["server"]["drain_seconds"] = 1
+        config["pathways"]["other"] = config["pathways"]["cluster"] | {"url": other.url}
+
+    def never(_seen: Seen) -> Any:
+        return asyncio.sleep(600, done(_seen))
+
+    try:
+        async with stand(tmp_path, change=hurried, answer=never) as s:
+            ts = s.message()
+            await s.click(ts)
+            await s.service.wait_for(lambda: len(s.service.posts) == 1)
+            assert await s.gateway.end(signal.SIGTERM) == 0
+            s.gateway.config["actions"]["deploy"]["pathway"] = "other"
+            await s.gateway.start()
+            await s.told(ts, UNKNOWN)
+            assert (len(s.service.posts), other.posts) == (1, [])
+    finally:
+        await other.stop()
+
+
 async def test_a_late_answer_settles_an_unknown_run(tmp_path: Path) -> None:
     """A gateway that was held up beyond its lease comes back with the answer."""
     release = asyncio.Event()

@@ -18,7 +18,8 @@ import pytest
 from yarl import URL
 
 from tests.contract.clock import StillClock
-from tests.far_ends.s3 import GAPS, REGION, Bucket, FarEnd, bucket_on, dev
+from tests.far_ends.ministack import REGION
+from tests.far_ends.s3 import GAPS, Bucket, FarEnd, bucket_on, dev
 from tidegate.adapters.s3 import CHUNK_BYTES, S3
 from tidegate.core.share import Object
 from tidegate.core.sigv4 import Credentials

@@ -35,6 +35,12 @@ def test_a_pathway_that_no_action_names_is_told() -> None:
     assert list(advice(text)) == ["pathways.b"]
 
 
+def test_a_certificate_that_is_never_shown_is_told() -> None:
+    text = SMALLEST.replace("timeout_seconds: 20", "timeout_seconds: 20, client_cert: tls.pem")
+    assert "no TLS over plain http" in advice(text)["pathways.cluster.client_cert"]
+    assert advice(text.replace("http://127.0.0.1:9002", "https://svc.internal")) == {}
+
+
 def test_a_file_without_actions_is_told() -> None:
     text = SMALLEST.split("actions:")[0].split("pathways:")[0]
     assert list(advice(text)) == ["actions"]

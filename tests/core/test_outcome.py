@@ -209,3 +209,27 @@ def test_waits_between_tries_grow_to_their_ceiling_with_jitter(attempt: int, jit
 def test_long_work_is_looked_at_after_a_second_then_every_five() -> None:
     assert outcome.poll_delay(0) == 1.0
     assert [outcome.poll_delay(n) for n in (4, 16, 10**6)] == [2.0, 5.0, 5.0]
+
+
+@pytest.mark.parametrize("fault", ["integration_timeout", "integration_failed"])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_edge_that_gave_up_on_the_service_does_not_know_whether_it_was_done(
+    status: int, fault: str
+) -> None:
+    assert outcome.of_status(status, location=None, fault=fault) is Verdict.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "verdict"),
+    [
+        (403, "bad_signature", Verdict.FAILED),
+        (404, "no_route", Verdict.FAILED),
+        (429, "throttled", Verdict.BUSY),
+        (503, "link_down", Verdict.BUSY),
+        (503, "no_target", Verdict.BUSY),
+    ],
+)
+def test_an_edge_that_did_not_ask_the_service_has_done_nothing(
+    status: int, fault: str, verdict: Verdict
+) -> None:
+    assert outcome.of_status(status, location=None, fault=fault) is verdict

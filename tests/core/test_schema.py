@@ -162,7 +162,8 @@ def test_the_keys_of_a_place_are_known() -> None:
 
 def test_the_types_of_a_place_are_known() -> None:
     assert types_at(("pathways", "x")) == ["direct", "api_gateway", "privatelink"]
-    assert types_at(("pathways", "x", "auth")) == ["none", "token_file"]
+    auths = ["none", "token_file", "web_identity", "sigv4"]
+    assert types_at(("pathways", "x", "auth")) == auths
 
 
 def test_what_a_key_says_is_known() -> None:

@@ -16,8 +16,10 @@ from tidegate.core.settings import (
     RateLimit,
     SecretsManagerSecret,
     Settings,
+    SigV4Auth,
     Source,
     TokenFileAuth,
+    WebIdentityAuth,
     source_of,
     sqlite_path,
 )
@@ -79,7 +81,21 @@ pathways:
     region: eu-west-1
     service: vpc-lattice-svcs
     assume_role: arn:aws:iam::123456789012:role/path/tidegate
+    external_id: acme-42
+    api_id: abc123
+    private_addresses: true
   link: {type: privatelink, url: "https://svc.internal", connect_to: vpce-1.example.com}
+  lattice:
+    type: privatelink
+    url: https://svc.internal
+    auth: {type: sigv4, region: eu-west-1}
+    client_cert: tls.crt
+    client_key: tls.key
+    private_addresses: false
+  federated:
+    type: direct
+    url: https://svc.internal
+    auth: {type: web_identity, audience: agent, region: eu-west-1, seconds: 60, algorithm: ES384}
 actions:
   scale:
     match: {command: [/scale, /sc*]}
@@ -206,6 +222,33 @@ def test_pathways_come_in_three_types() -> None:
     assert (edge.region, edge.service, edge.audience) == ("eu-west-1", "vpc-lattice-svcs", "edge")
     assert isinstance(link, PrivateLinkPathway)
     assert link.auth is None
+    assert (edge.external_id, edge.api_id) == ("acme-42", "abc123")
+
+
+def test_pathways_prove_themselves_in_several_ways() -> None:
+    pathways = good(EVERYTHING).pathways
+    lattice, federated = pathways["lattice"], pathways["federated"]
+    assert isinstance(lattice, PrivateLinkPathway)
+    assert lattice.auth == SigV4Auth(type="sigv4", region="eu-west-1", service="vpc-lattice-svcs")
+    assert (lattice.client_cert, lattice.client_key) == ("tls.crt", "tls.key")
+    assert isinstance(federated, DirectPathway)
+    assert isinstance(federated.auth, WebIdentityAuth)
+    assert (federated.auth.seconds, federated.auth.algorithm) == (60, "ES384")
+
+
+def test_only_the_pathway_over_the_internet_keeps_to_public_addresses_by_itself() -> None:
+    private = {name: one.private_addresses for name, one in good(EVERYTHING).pathways.items()}
+    assert private == {
+        "near": True,
+        "edge": True,  # it says so
+        "link": True,
+        "lattice": False,  # it says so
+        "federated": True,
+    }
+    edge = SMALLEST.replace("auth: {type: none}", "region: eu-west-1").replace(
+        "type: direct", "type: api_gateway"
+    )
+    assert good(edge).pathways["cluster"].private_addresses is False
 
 
 def test_actions_say_everything() -> None:

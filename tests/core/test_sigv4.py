@@ -61,9 +61,11 @@ def botocore_authorization(
     service: str = "execute-api",
     region: str = "eu-west-1",
     now: datetime = NOW,
+    unsigned_payload: bool = False,
 ) -> str:
     request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
-    request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
+    digest = "UNSIGNED-PAYLOAD" if unsigned_payload else hashlib.sha256(body).hexdigest()
+    request.headers["X-Amz-Content-SHA256"] = digest
     keys = BotocoreCredentials(credentials.access_key, credentials.secret_key, credentials.token)
     oracle = S3SigV4Auth if service == "s3" else SigV4Auth
     with patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
@@ -80,6 +82,7 @@ def crt_authorization(
     service: str = "execute-api",
     region: str = "eu-west-1",
     now: datetime = NOW,
+    unsigned_payload: bool = False,
 ) -> str:
     host, slash, rest = url.removeprefix("https://").partition("/")
     config = crt_auth.AwsSigningConfig(
@@ -95,6 +98,7 @@ def crt_authorization(
         use_double_uri_encode=service != "s3",
         should_normalize_uri_path=service != "s3",
         signed_body_header_type=crt_auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
+        signed_body_value="UNSIGNED-PAYLOAD" if unsigned_payload else None,
     )
     fields = list(headers.items())
     if "host" not in {name.lower() for name in headers}:
@@ -167,6 +171,61 @@ def test_the_authorization_equals_both_oracles(
     theirs = botocore_authorization(method, url, headers, body, keys, now=now)
     assert ours["Authorization"] == theirs
     assert ours["Authorization"] == crt_authorization(method, url, headers, body, keys, now=now)
+
+
+labels = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=8)
+hosts = st.one_of(
+    labels.map("{}.execute-api.eu-west-1.amazonaws.com".format),
+    labels.map("vpce-0{}.execute-api.eu-west-1.vpce.amazonaws.com".format),
+    labels.map("{}-0abc.7d67968.vpc-lattice-svcs.eu-west-1.on.aws".format),
+    st.tuples(labels, st.integers(1024, 65535)).map(lambda pair: f"{pair[0]}.internal:{pair[1]}"),
+)
+
+
+@settings(max_examples=examples(200))
+@given(
+    url_host=hosts,
+    host=st.none() | hosts,
+    api_id=st.none() | labels,
+    service=st.sampled_from(["execute-api", "vpc-lattice-svcs", "lambda"]),
+    region=st.sampled_from(["eu-west-1", "us-east-1", "cn-north-1", "us-gov-west-1"]),
+    path=paths,
+    headers=headers_sent,
+    body=st.binary(max_size=60),
+    keys=credentials,
+    now=times,
+)
+def test_every_pathway_s_signature_equals_both_oracles(
+    url_host: str,
+    host: str | None,
+    api_id: str | None,
+    service: str,
+    region: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    keys: Credentials,
+    now: datetime,
+) -> None:
+    """Another Host than the url's, a private API's id, VPC Lattice without the body."""
+    url = wire_url(f"https://{url_host}", path)
+    whole = {**headers, **({"x-apigw-api-id": api_id} if api_id else {})}
+    whole |= {"Host": host} if host else {}
+    unsigned = service == "vpc-lattice-svcs"
+    found = signed(
+        url,
+        headers=whole,
+        body=body,
+        credentials=keys,
+        service=service,
+        region=region,
+        now=now,
+        unsigned_payload=unsigned,
+    )
+    given_to = ("POST", url, whole, body, keys, service, region, now, unsigned)
+    assert found["Authorization"] == botocore_authorization(*given_to)
+    assert found["Authorization"] == crt_authorization(*given_to)
+    assert (found["X-Amz-Content-Sha256"] == "UNSIGNED-PAYLOAD") is unsigned
 
 
 @settings(max_examples=examples(100))

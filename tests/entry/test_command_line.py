@@ -14,7 +14,10 @@ from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.sqlite import SqliteStore
 from tidegate.entry import cli
 
-COMMANDS = ("serve", "worker", "check", "runs", "audit", "send", "share", "identity", "dev")
+COMMANDS = (
+    *("serve", "worker", "check", "runs", "audit", "send", "share", "identity", "init"),
+    *("manifest", "dev"),
+)
 HEAVY = ("aiohttp", "pydantic", "slack_sdk", "botocore", "uvicorn", "starlette", "cryptography")
 NO_EXTRA = """
 import sys

@@ -9,6 +9,7 @@ at most: signing costs no hop to a thread.
 import asyncio
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ NEAR_EXPIRY_SECONDS: Final = 120.0  # closer to its end than this, a caller wait
 RETRY_SECONDS: Final = 10.0  # between attempts to renew credentials that still live
 UNKNOWN_LIFETIME_SECONDS: Final = 600.0  # botocore's mandatory window: they last at least this long
 
+_CODE: Final = re.compile(r"[A-Za-z.]{1,60}")  # STS's word for a refusal
 _NONE_FOUND: Final = (
     "No AWS credentials were found. Give the gateway a role (a service account's, a task's or an "
     "instance's), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
@@ -102,6 +104,7 @@ class ChainCredentials:
         self._copy: _Copy | None = None
         self._flight: asyncio.Future[_Copy] | None = None
         self._retry_at = -math.inf
+        self._discarded_at = -math.inf
 
     @property
     def expires_in_seconds(self) -> float | None:
@@ -109,6 +112,19 @@ class ChainCredentials:
         if self._copy is None or math.isinf(self._copy.expires):
             return None
         return self._copy.expires - self._now()
+
+    def discard(self, refused: Credentials) -> None:
+        """Use no longer what AWS refused: all is looked for anew when next asked.
+
+        Not at once again: whoever answers so to every request would have AWS asked for new
+        credentials as often.
+        """
+        now = self._now()
+        if 0 <= now - self._discarded_at < RETRY_SECONDS:
+            return
+        if self._copy is not None and self._copy.credentials == refused:
+            self._copy, self._discarded_at = None, now
+            self._chain.outdated = True
 
     async def current(self) -> Credentials:
         """Return credentials that are valid now.
@@ -212,6 +228,7 @@ class _Chain(logging.Filter):
 
     Attributes:
         not_renewed: Why the latest reading found no newer keys, or an empty text.
+        outdated: Whether what was found is to be looked for anew.
     """
 
     def __init__(self, role: AssumedRole | None) -> None:
@@ -219,6 +236,7 @@ class _Chain(logging.Filter):
         self._role = role
         self._source: Any = None
         self.not_renewed = ""
+        self.outdated = False
         self._thread = 0  # that reads: what another chain's thread logs is not ours
 
     @override
@@ -234,6 +252,8 @@ class _Chain(logging.Filter):
         """Return the credentials and their end: infinity for never, None for not known."""
         self.not_renewed = ""
         self._thread = threading.get_ident()
+        if self.outdated:
+            self.outdated, self._source = False, None
         try:
             if self._source is None:
                 self._source = self._open()
@@ -249,13 +269,27 @@ class _Chain(logging.Filter):
             raise
         except Exception as error:  # each provider raises what its file or socket raises
             self._source = None  # whatever changed on the machine is found at the next attempt
-            raise CredentialsError(
-                f"The AWS credentials could not be read ({type(error).__name__}). "
-                "`aws sts get-caller-identity` in the gateway's place shows why."
-            ) from error
+            raise self._unread(error) from error
         finally:
             self._thread = 0  # its number may be another's next
         return credentials, end
+
+    def _unread(self, error: Exception) -> CredentialsError:
+        """Return what is told of a failure: its kind, and STS's word for it, but not its text."""
+        from botocore.exceptions import ClientError
+
+        if self._role is not None and isinstance(error, ClientError):
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            why = code if _CODE.fullmatch(code) else "no reason that is known"
+            return CredentialsError(
+                f"The role {self._role.arn} could not be assumed ({why}). Its trust policy must "
+                "name the gateway's own role (and the external id, if it asks for one), and the "
+                "gateway's own role must be allowed sts:AssumeRole on it."
+            )
+        return CredentialsError(
+            f"The AWS credentials could not be read ({type(error).__name__}). "
+            "`aws sts get-caller-identity` in the gateway's place shows why."
+        )
 
     def _open(self) -> Any:
         from botocore.session import Session

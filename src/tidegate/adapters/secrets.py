@@ -65,7 +65,7 @@ class SecretReader:
 
     def _from_manager(self, name: str, key: str | None) -> str:
         if name not in self._fetched:
-            self._fetched[name] = _fetch(name)
+            self._fetched[name] = _fetch(name, self._environment.get("AWS_REGION"))
         text = self._fetched[name]
         if key is None:
             return text
@@ -78,8 +78,10 @@ class SecretReader:
         return value
 
 
-def _fetch(name: str) -> str:
-    """Fetch a secret's current version.
+def _fetch(name: str, named: str | None) -> str:
+    """Fetch a secret's current version, from the region that its ARN or AWS_REGION says.
+
+    botocore itself reads AWS_DEFAULT_REGION alone; AWS's other tools set and read AWS_REGION.
 
     Source: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
     """
@@ -87,7 +89,8 @@ def _fetch(name: str) -> str:
     import botocore.session
     from botocore.exceptions import BotoCoreError, ClientError
 
-    region = name.split(":")[3] if name.startswith("arn:") and name.count(":") >= 6 else None
+    whole = name.startswith("arn:") and name.count(":") >= 6
+    region = name.split(":")[3] if whole else named or None
     try:
         client = botocore.session.Session().create_client("secretsmanager", region_name=region)
         found = client.get_secret_value(SecretId=name)

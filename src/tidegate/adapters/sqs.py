@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from tidegate.core.diagnosis.queue import Look
 from tidegate.core.sigv4 import Credentials, Signer
 from tidegate.errors import QueueError
 from tidegate.ports import Clock, Message
@@ -140,6 +141,24 @@ class Sqs:
             },
         )
 
+    async def look(self, url: str | None = None) -> Look:
+        """Return what the queue, or the other one at *url*, says of itself; nothing is received.
+
+        Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
+        """
+        asked = {"QueueUrl": url or self._url, "AttributeNames": ["All"]}
+        try:
+            status, answer = await self._exchange("GetQueueAttributes", asked, CALL_SECONDS)
+        except QueueError:
+            return Look(status=0)
+        found = (answer or {}).get("Attributes")
+        attributes = found if isinstance(found, dict) else {}
+        return Look(
+            status=status,
+            kind=_kind(answer) if status != 200 else "",
+            attributes={str(name): str(value) for name, value in attributes.items()},
+        )
+
     async def close(self) -> None:
         """Let connections go."""
         if self._session is not None:
@@ -155,6 +174,16 @@ class Sqs:
     async def _call(
         self, action: str, asked: Mapping[str, Any], *, seconds: float = CALL_SECONDS
     ) -> Mapping[str, Any]:
+        status, answer = await self._exchange(action, asked, seconds)
+        if status != 200:
+            raise _failure(status, answer)
+        if answer is None:
+            raise QueueError("not_understood")
+        return answer
+
+    async def _exchange(
+        self, action: str, asked: Mapping[str, Any], seconds: float
+    ) -> tuple[int, Mapping[str, Any] | None]:
         body = msgspec.json.encode({"QueueUrl": self._url, **asked})
         headers = {"Content-Type": _TYPE, "X-Amz-Target": f"AmazonSQS.{action}"}
         signed = self._signer.sign(
@@ -178,12 +207,7 @@ class Sqs:
                 content = await _content(response)
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise QueueError("unreachable") from None
-        answer = _decoded(content)
-        if status != 200:
-            raise _failure(status, answer)
-        if answer is None:
-            raise QueueError("not_understood")
-        return answer
+        return status, _decoded(content)
 
     @property
     def _http(self) -> aiohttp.ClientSession:
@@ -214,9 +238,14 @@ def _decoded(content: bytes) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _kind(answer: Mapping[str, Any] | None) -> str:
+    """Return SQS's name for a failure; empty if it names none."""
+    return str((answer or {}).get("__type", "")).rpartition("#")[2].rpartition(".")[2][:80]
+
+
 def _failure(status: int, answer: Mapping[str, Any] | None) -> QueueError:
     """Return our word for SQS's refusal; its own text goes no further."""
-    kind = str((answer or {}).get("__type", "")).rpartition("#")[2].rpartition(".")[2]
+    kind = _kind(answer)
     code = _CODES.get(kind) or _CODES.get(kind.removesuffix("Exception"))
     if code is not None:
         return QueueError(code)

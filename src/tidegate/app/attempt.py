@@ -36,8 +36,8 @@ def after_send(run: Run, response: Response, *, base_path: str, at: Moment) -> C
     """
     resent = run.state is State.SENDING
     match response:
-        case NotSent(reason=reason):
-            return _again(run, at, reason=reason, resent=resent)
+        case NotSent(reason=reason, again=again):
+            return _again(run, at, reason=reason, resent=resent, ever=again)
         case NoAnswer(reason=reason):
             return _ambiguous(run, at, reason=reason, status=None)
         case Answered():
@@ -59,7 +59,9 @@ def after_poll(run: Run, response: Response, *, at: Moment) -> Change:
         if found is not None:
             return _reported(run, found, at=at, checking=checking)
         gone = response.status in (404, 410) and run.polls >= MAX_LOST_POLLS
-        if checking and response.status < 500 and response.status not in (408, 429):
+        # What the edge says in the service's place tells nothing of the run.
+        heard = response.status < 500 and response.status not in (408, 429) and not response.fault
+        if checking and heard:
             # The service has no answer to give; whoever asked is told so.
             return Change(next_at=None, reason="untraceable", poll=True)
         if gone:
@@ -74,8 +76,9 @@ def after_poll(run: Run, response: Response, *, at: Moment) -> Change:
 
 def _answered(run: Run, response: Answered, *, base_path: str, at: Moment, resent: bool) -> Change:
     location = safe_location(response.location, base_path=base_path)
-    verdict = outcome.of_status(response.status, location=location)
-    said = outcome.told(response.body, is_json=response.json)
+    verdict = outcome.of_status(response.status, location=location, fault=response.fault)
+    # An edge's words are for its operator: they hold account ids, or a whole signed request.
+    said = outcome.told(response.body, is_json=response.json and not response.fault)
     match verdict:
         case Verdict.RUNNING:
             return Change(
@@ -99,17 +102,28 @@ def _answered(run: Run, response: Answered, *, base_path: str, at: Moment, resen
             )
         case Verdict.BUSY:
             asked = outcome.retry_after(response.retry_after, now=at.now)
-            return _again(run, at, reason="busy", resent=resent, wait=asked, status=response.status)
+            return _again(
+                run,
+                at,
+                reason=response.fault or "busy",
+                resent=resent,
+                wait=asked,
+                status=response.status,
+            )
         case Verdict.REDIRECTED:
             return Change(state=State.UNKNOWN, reason="redirected", http_status=response.status)
         case Verdict.AMBIGUOUS:
-            reason = "timeout" if response.status == 408 else "error"
+            reason = response.fault or ("timeout" if response.status == 408 else "error")
             change = _ambiguous(run, at, reason=reason, status=response.status)
             return _with_words(change, said)
+        case Verdict.FAILED | Verdict.NOT_SENT if resent and response.fault:
+            # The edge knows nothing of an earlier attempt, which the service may have taken.
+            return _again(run, at, reason=response.fault, resent=True, status=response.status)
         case Verdict.FAILED | Verdict.NOT_SENT:
+            why = response.fault or notices.rejected_as(response.status)
             return Change(
                 state=State.FAILED,
-                reason="refused_again" if resent else notices.rejected_as(response.status),
+                reason="refused_again" if resent else why,
                 http_status=response.status,
                 status_text=said.status,
                 message=said.message,
@@ -126,19 +140,23 @@ def _again(
     resent: bool,
     wait: float | None = None,
     status: int | None = None,
+    ever: bool = True,
 ) -> Change:
-    """Nothing was done: try again, until it is too late to begin."""
+    """Nothing was done: try again, until it is too late to begin.
+
+    Not where the same could never be sent: that fails at once.
+    """
     delay = outcome.backoff(run.attempts + 1, jitter=at.jitter)
     if wait is not None:
         # «Now» is not taken at its word: a service that is busy would be asked without a pause.
         delay = max(wait, min(delay, MIN_WAIT_SECONDS))
     if resent:
         # «Nothing was done» is true of this try alone, so the reason of an earlier one stands.
-        if at.now >= run.deadline_at:
+        if at.now >= run.deadline_at or not ever:
             why = run.reason or "interrupted"
             return Change(state=State.UNKNOWN, reason=why, http_status=status)
         return Change(next_at=min(at.now + delay, run.deadline_at))
-    if at.now >= run.deadline_at:
+    if at.now >= run.deadline_at or not ever:
         return Change(state=State.FAILED, reason=reason, http_status=status, release_effect=True)
     due = min(at.now + delay, run.start_by, run.deadline_at)
     return Change(state=State.QUEUED, next_at=max(due, at.now), reason=reason, http_status=status)

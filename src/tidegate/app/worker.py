@@ -31,6 +31,7 @@ from tidegate.core.model import (
     State,
 )
 from tidegate.core.policy import Reason
+from tidegate.core.remedy import remedy
 from tidegate.core.routes import SHARES, Route, Router
 from tidegate.core.steps import may_be_shown
 from tidegate.errors import (
@@ -40,7 +41,17 @@ from tidegate.errors import (
     NotAllowedNowError,
     StoreError,
 )
-from tidegate.ports import Clock, Journal, Request, Response, Signer, Slack, Store, Upstream
+from tidegate.ports import (
+    Answered,
+    Clock,
+    Journal,
+    Request,
+    Response,
+    Signer,
+    Slack,
+    Store,
+    Upstream,
+)
 
 POLL_SLOTS: Final = 32
 IDLE_SECONDS: Final = 0.5  # another process may have queued something
@@ -58,7 +69,7 @@ class Pathway:
     base_path: str
     stage: bool  # the base path is not passed on to the service
     concurrency: int
-    auth: str  # for the log: none, token_file, sigv4
+    auth: str  # for the log: none, token_file, web_identity, sigv4
 
 
 def _joins(entry: AuditEntry) -> bool:
@@ -203,7 +214,7 @@ class Worker:
     async def _start(self, leased: Leased) -> None:
         run = leased.run
         route = self._router.routes.get(run.action)
-        if route is None or self._way(route) is None:
+        if route is None or self._way(run, route) is None:
             await self._deny(leased, "unrouted", notices.reason("unrouted"))
             return
         if self._clock.now() >= run.start_by:
@@ -286,7 +297,7 @@ class Worker:
         run = leased.run
         route = self._router.routes.get(run.action)
         late = self._clock.now() >= run.deadline_at
-        if route is None or self._way(route) is None or late or not run.idempotent:
+        if route is None or self._way(run, route) is None or late or not run.idempotent:
             reason = run.reason or "interrupted"
             lost = Change(state=State.UNKNOWN, reason=reason)
             if run.pathway == SHARES and not may_be_shown(run.steps):
@@ -295,12 +306,18 @@ class Worker:
             return
         await self._act(leased, route)
 
-    def _way(self, route: Route) -> Pathway | ShareRuns | None:
-        """Return by what a route's runs are carried out; None: it is not configured any more."""
+    def _way(self, run: Run, route: Route) -> Pathway | ShareRuns | None:
+        """Return by what a run is carried out; None: it is not configured any more.
+
+        Nor is it where its action leads elsewhere by now: the service there knows nothing of an
+        earlier attempt, and would do it a second time.
+        """
+        if route.pathway != run.pathway:
+            return None
         return self._shares if route.share else self._pathways.get(route.pathway)
 
     async def _act(self, leased: Leased, route: Route) -> None:
-        match self._way(route):
+        match self._way(leased.run, route):
             case Pathway() as pathway:
                 await self._send(leased, route, pathway)
             case ShareRuns() as shares:
@@ -437,7 +454,7 @@ class Worker:
                 method=method,
                 auth=pathway.auth,
             )
-        return await pathway.upstream.send(
+        response = await pathway.upstream.send(
             Request(
                 run_id=run.id,
                 method=method,
@@ -447,6 +464,24 @@ class Worker:
                 fresh=not run.idempotent and method != "GET",
             )
         )
+        self._note_fault(pathway, run, response)
+        return response
+
+    def _note_fault(self, pathway: Pathway, run: Run, response: Response) -> None:
+        """Tell the operator what keeps requests from the service, and the next step."""
+        answered = response if isinstance(response, Answered) else None
+        reason = response.fault if isinstance(response, Answered) else response.reason
+        if reason:
+            self._journal.note(
+                "pathway_fault",
+                level="warning",
+                run=run.id,
+                pathway=pathway.name,
+                reason=reason,
+                status=answered.status if answered else None,
+                request_id=answered.request_id if answered else None,
+                mend=remedy(reason),
+            )
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock.now(), jitter=self._clock.jitter())

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tidegate.core.consistency import PART
 from tidegate.core.document import Complaint, Path
 from tidegate.core.presets import SHARE_MODES
-from tidegate.core.settings import Action, Settings, Store
+from tidegate.core.settings import Action, Pathway, Settings, Store
 from tidegate.core.web_address import host_of, is_loopback
 
 _REPEATED_REPEAT: Final = re.compile(r"\([^()]*(?<!\\)[+*][^()]*\)[+*{]")
@@ -32,9 +32,22 @@ def advise(settings: Settings) -> Iterator[Complaint]:
                 what="no action goes over this pathway",
                 mend="name it in an action, or leave it out",
             )
+    for name, pathway in settings.pathways.items():
+        yield from _tls_without(("pathways", name), pathway)
     yield from _shared_by_none(settings)
     yield from _database(settings.store)
     yield from _not_yet(settings)
+
+
+def _tls_without(path: Path, pathway: Pathway) -> Iterator[Complaint]:
+    """Yield a warning for each file of TLS that plain http has no use for."""
+    for key in ("ca_file", "client_cert", "client_key"):
+        if pathway.url.startswith("http://") and getattr(pathway, key) is not None:
+            yield Complaint(
+                path=(*path, key),
+                what="there is no TLS over plain http, so this proves nothing",
+                mend="use https:// in url, or leave it out",
+            )
 
 
 def _admission(path: Path, action: Action) -> Iterator[Complaint]:

@@ -17,10 +17,10 @@ from tidegate.core import arrival_rule
 from tidegate.core import params as given
 from tidegate.core.document import Complaint, Path, shown
 from tidegate.core.fields import source_of
+from tidegate.core.pathway_consistency import pathway_check
 from tidegate.core.presets import PRESETS, shares
 from tidegate.core.settings import Param
 from tidegate.core.sigv4 import MAX_PRESIGNED_SECONDS
-from tidegate.core.web_address import host_of, is_loopback
 from tidegate.errors import ParamsError
 
 MAX_NAMES: Final = 200  # names looked through for a suggestion
@@ -46,7 +46,7 @@ def cross_check(document: Mapping[str, Any]) -> Iterator[Complaint]:
     pathways = _mapping(document.get("pathways"))
     actions = _mapping(document.get("actions"))
     for name, pathway in pathways.items():
-        yield from _pathway(("pathways", name), _mapping(pathway))
+        yield from pathway_check(("pathways", name), _mapping(pathway))
     for name, action in actions.items():
         if isinstance(action, Mapping):
             yield from _action(("actions", name), action, pathways)
@@ -90,19 +90,7 @@ def _listed(names: Iterable[str], none: str) -> str:
     return ", ".join(shown(name) for name in islice(names, 20)) or none
 
 
-# --- pathways ------------------------------------------------------------------------------
-
-
-def _pathway(path: Path, pathway: Mapping[str, Any]) -> Iterator[Complaint]:
-    url, connect_to = pathway.get("url"), pathway.get("connect_to")
-    if isinstance(url, str) and isinstance(connect_to, str) and url.startswith("http://"):
-        host = host_of(connect_to)
-        if host is not None and not is_loopback(host):
-            yield Complaint(
-                path=(*path, "connect_to"),
-                what="plain http only on loopback, and this is another machine",
-                mend="use https:// in url",
-            )
+# --- sharing -------------------------------------------------------------------------------
 
 
 def _scan(path: Path, scan: Any) -> Iterator[Complaint]:

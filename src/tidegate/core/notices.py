@@ -119,9 +119,49 @@ _REASONS: Final = {
     "connect": "The service could not be reached. Nothing was done.",
     "dns": "The service's name could not be found. Nothing was done.",
     "tls": "The service could not prove who it is. Nothing was done.",
+    "tls_name": "What answered there is another service than the one asked for. Nothing was done.",
+    "tls_expired": "The service's certificate has run out. Nothing was done.",
+    "tls_files": "Tidegate's own certificates could not be read. Nothing was done.",
+    "client_refused": "The service did not accept Tidegate's certificate. Nothing was done.",
+    "private_address": (
+        "The service's name leads to a place that Tidegate may not go to. Nothing was done."
+    ),
     "credentials": "Tidegate has no valid credentials for the service. Nothing was done.",
     "unsignable": "The request could not be signed as it stands. Nothing was done.",
-    "token": "Tidegate's token for the service could not be read. Nothing was done.",
+    "token": "Tidegate has no valid token for the service. Nothing was done.",
+    "too_large": "The request is too large to be sent this way. Nothing was done.",
+    "head_too_large": (
+        "What goes along with the request is too large to be sent this way. Nothing was done."
+    ),
+    # --- what the way to the service answered, and not the service
+    "unsigned": (
+        "The way to the service asks for a proof that Tidegate did not send. Nothing was done."
+    ),
+    "bad_signature": "The way to the service found Tidegate's signature wrong. Nothing was done.",
+    "wrong_scope": (
+        "Tidegate's signature was made for another place than this service. Nothing was done."
+    ),
+    "clock_skew": (
+        "Tidegate's clock and that of the way to the service differ too much. Nothing was done."
+    ),
+    "expired_credentials": "Tidegate's credentials for the service have run out. Nothing was done.",
+    "unknown_credentials": (
+        "The way to the service does not know Tidegate's credentials. Nothing was done."
+    ),
+    "not_permitted": "Tidegate is not permitted to ask the service for this. Nothing was done.",
+    "edge_forbidden": "The way to the service did not let the request through. Nothing was done.",
+    "edge_refused": "The way to the service refused the request. Nothing was done.",
+    "token_refused": "The way to the service did not accept Tidegate's token. Nothing was done.",
+    "no_route": "There is no such way to the service. Nothing was done.",
+    "throttled": "Too much is asked of the way to the service just now. Nothing was done.",
+    "link_down": "The way to the service is interrupted. Nothing was done.",
+    "no_target": "The service is not running, or not healthy. Nothing was done.",
+    "integration_timeout": (
+        "The service did not answer the way to it in time. It may or may not have been done."
+    ),
+    "integration_failed": (
+        "The way to the service broke before an answer. It may or may not have been done."
+    ),
     "busy": "The service is busy. Nothing was done.",
     "not_started": "It could not be started in time. Nothing was done.",
     "joined": "Somebody else was quicker, so this was not done again.",

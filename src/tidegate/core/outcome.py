@@ -16,6 +16,8 @@ _BUSY: Final = frozenset({429, 503})
 #: After a POST these mostly say that it was done, and where to look.
 _DONE_ELSEWHERE: Final = frozenset({302, 303})
 _AMBIGUOUS_4XX: Final = frozenset({408})
+#: What an edge means that asked the service and did not hear it out.
+_PERHAPS_DONE: Final = frozenset({"integration_timeout", "integration_failed"})
 
 
 class Verdict(StrEnum):
@@ -48,13 +50,16 @@ class Report:
     event: str = ""  # the newest
 
 
-def of_status(status: int, *, location: str | None) -> Verdict:
+def of_status(status: int, *, location: str | None, fault: str = "") -> Verdict:
     """Return what an HTTP status means for the request that it answers.
 
     Args:
         status: 200 to 599.
         location: Where the progress of long work can be followed, already found safe.
+        fault: What the edge meant that answered in the service's place, or an empty text.
     """
+    if fault in _PERHAPS_DONE:
+        return Verdict.AMBIGUOUS  # whatever the status
     if status == 202 and location is not None:
         return Verdict.RUNNING
     if 200 <= status < 300:

@@ -6,16 +6,12 @@ Everything is immutable. A file's text becomes a `Settings` by
 nothing here reads files, the environment or a clock.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue
 
 from tidegate.core.fields import (
-    NAME,
-    Audience,
-    Authority,
     ByteCount,
     ChannelId,
     ChannelIds,
@@ -48,6 +44,17 @@ from tidegate.core.fields import (
     rejected,
     source_of,
 )
+from tidegate.core.pathway_settings import (
+    ApiGatewayPathway,
+    DirectPathway,
+    NoAuth,
+    Pathway,
+    Pathways,
+    PrivateLinkPathway,
+    SigV4Auth,
+    TokenFileAuth,
+    WebIdentityAuth,
+)
 
 __all__ = [
     "Action",
@@ -67,8 +74,10 @@ __all__ = [
     "SecretRef",
     "SecretsManagerSecret",
     "Settings",
+    "SigV4Auth",
     "Source",
     "TokenFileAuth",
+    "WebIdentityAuth",
     "source_of",
     "sqlite_path",
 ]
@@ -187,112 +196,6 @@ class Worker(Section):
         float,
         Field(ge=1, le=300, description="After so long a dead worker's run is taken over."),
     ] = 10.0
-
-
-# --- pathways ------------------------------------------------------------------------------
-
-
-class NoAuth(Section):
-    """No credentials of the pathway's own; the signed statement of who clicked still goes."""
-
-    type: Annotated[Literal["none"], Field(description="No proof of the pathway's own.")]
-
-
-class TokenFileAuth(Section):
-    """A bearer token from a file, read anew for every request."""
-
-    type: Annotated[Literal["token_file"], Field(description="A bearer token from a file.")]
-    path: Annotated[FilePath, Field(description="File that holds the token.")]
-    audience: Annotated[
-        Audience | None,
-        Field(description="Audience the token is made for; another token is not sent."),
-    ] = None
-
-
-Auth = Annotated[NoAuth | TokenFileAuth, Field(discriminator="type")]
-
-
-class _PathwayCommon(Section):
-    url: Annotated[
-        ServiceUrl,
-        Field(description="Base address; an action's path is appended. Plain http on loopback."),
-    ]
-    timeout_seconds: Annotated[
-        Annotated[float, Field(gt=0, le=900)],
-        Field(description="How long one request may take."),
-    ] = 25.0
-    concurrency: Annotated[
-        int, Field(ge=1, le=10_000, description="Requests in flight at once.")
-    ] = 16
-    connect_to: Annotated[
-        Authority | None,
-        Field(description="HOST or HOST:PORT to connect to instead of the url's own."),
-    ] = None
-    host: Annotated[
-        Authority | None, Field(description="Host header and TLS name instead of the url's own.")
-    ] = None
-    ca_file: Annotated[
-        FilePath | None, Field(description="PEM file of the private CA to trust.")
-    ] = None
-    client_cert: Annotated[
-        FilePath | None, Field(description="PEM file with client certificate and key (mTLS).")
-    ] = None
-    audience: Annotated[
-        Audience,
-        Field(description="Audience of the signed statement; the pathway's name if not given."),
-    ] = ""
-
-
-class DirectPathway(_PathwayCommon):
-    """The gateway runs where the service can be reached and calls it."""
-
-    type: Annotated[Literal["direct"], Field(description="The gateway calls the service itself.")]
-    auth: Annotated[Auth, Field(description="Of `direct`: how the gateway proves itself.")]
-
-
-class ApiGatewayPathway(_PathwayCommon):
-    """Amazon API Gateway and a VPC link; every request is signed with SigV4."""
-
-    type: Annotated[
-        Literal["api_gateway"], Field(description="API Gateway; every request is signed.")
-    ]
-    region: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z]{2,4}(-[a-z0-9]+)+$",
-            max_length=40,
-            description="Of `api_gateway`: AWS region.",
-        ),
-    ]
-    service: Annotated[
-        str,
-        Field(
-            pattern=r"^[a-z0-9-]{1,64}$", description="Of `api_gateway`: service name to sign for."
-        ),
-    ] = "execute-api"
-    assume_role: Annotated[
-        str | None,
-        Field(
-            pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]{1,600}$",
-            description="Of `api_gateway`: ARN of a role to assume before signing.",
-        ),
-    ] = None
-
-
-class PrivateLinkPathway(_PathwayCommon):
-    """An interface or resource endpoint, or VPC Lattice."""
-
-    type: Annotated[
-        Literal["privatelink"], Field(description="An endpoint in the VPC, or VPC Lattice.")
-    ]
-    auth: Annotated[
-        Auth | None, Field(description="Of `privatelink`: how the gateway proves itself.")
-    ] = None
-
-
-Pathway = Annotated[
-    DirectPathway | ApiGatewayPathway | PrivateLinkPathway, Field(discriminator="type")
-]
 
 
 # --- actions -------------------------------------------------------------------------------
@@ -646,24 +549,6 @@ class Api(Section):
 
 
 # --- the whole -----------------------------------------------------------------------------
-
-
-def _pathways_with_audience(value: Any) -> Any:
-    """Give every pathway that names no audience its own name as one."""
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        name: {"audience": name, **pathway}
-        if isinstance(pathway, Mapping) and re.fullmatch(NAME, str(name))
-        else pathway
-        for name, pathway in value.items()
-    }
-
-
-Pathways = Annotated[
-    Mapping[Name, Pathway],
-    BeforeValidator(_pathways_with_audience, json_schema_input_type=Mapping[Name, Pathway]),
-]
 
 
 class Settings(Section):

@@ -11,6 +11,32 @@ from urllib.parse import SplitResult, urlsplit
 
 SLACK_HOSTS: Final = ("slack.com", "slack-gov.com")
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Where VPC Lattice is reached: link-local and unique local, and no metadata service.
+#: Source: https://docs.aws.amazon.com/vpc-lattice/latest/ug/security-groups.html
+_LATTICE: Final = (
+    ipaddress.ip_network("169.254.171.0/24"),
+    ipaddress.ip_network("fd00:ec2:80::/64"),
+)
+#: Metadata, time and name services of an EC2 instance over IPv6.
+#: Source: https://docs.aws.amazon.com/whitepapers/latest/ipv6-on-aws/supporting-amazon-vpc-services.html
+_INSTANCE_SERVICES: Final = ipaddress.ip_network("fd00:ec2::/64")
+#: IPv4 inside IPv6, in the last 32 bits: translated by the network (NAT64, SIIT), or of old.
+#: Sources: https://www.rfc-editor.org/rfc/rfc6052, https://www.rfc-editor.org/rfc/rfc7915,
+#: https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5
+_EMBEDDING: Final = tuple(
+    ipaddress.IPv6Network(each) for each in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")
+)
+#: What is somebody's own, though not every Python says so.
+#: Sources: https://www.rfc-editor.org/rfc/rfc8215, https://www.rfc-editor.org/rfc/rfc3879,
+#: https://www.rfc-editor.org/rfc/rfc6890
+_LOCAL: Final = (
+    ipaddress.ip_network("64:ff9b:1::/48"),
+    ipaddress.ip_network("fec0::/10"),
+    ipaddress.ip_network("192.0.0.0/24"),
+)
+
 
 class AddressError(ValueError):
     """An address cannot be used.
@@ -34,6 +60,43 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def may_be_connected(address: str, *, private: bool) -> bool:
+    """Return whether a name may lead to *address*.
+
+    Never to this machine, to the services of an instance such as its metadata, or to many at
+    once: a name that leads there is a slip, or somebody's attempt.
+
+    Args:
+        address: As a resolver gives it; what is no address may not.
+        private: Whether it may lead to what the public internet cannot reach.
+    """
+    try:
+        found = _innermost(ipaddress.ip_address(address.partition("%")[0]))
+    except ValueError:
+        return False
+    if any(found in network for network in _LATTICE):
+        return private
+    never = (
+        found.is_loopback,
+        found.is_link_local,
+        found.is_multicast,
+        found.is_unspecified,
+        found in _INSTANCE_SERVICES,
+        found == ipaddress.IPv4Address("255.255.255.255"),
+    )
+    public = found.is_global and not any(found in network for network in _LOCAL)
+    return not any(never) and (private or public)
+
+
+def _innermost(address: IPAddress) -> IPAddress:
+    """Return the IPv4 address that an IPv6 address stands for, or the address itself."""
+    if isinstance(address, ipaddress.IPv4Address) or int(address) < 2:  # :: and ::1
+        return address
+    if any(address in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def host_of(authority: str) -> str | None:

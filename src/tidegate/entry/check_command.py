@@ -29,8 +29,18 @@ EXAMPLE: Final = """\
 example:
   tidegate check --config /etc/tidegate/tidegate.yaml
   tidegate check --schema > tidegate.schema.json    # for your editor
+  tidegate check --live --config /etc/tidegate/tidegate.yaml    # where the gateway runs
 
-exit codes: 0 the file is fine · 1 it has problems · 2 it cannot be read
+--live looks at everything the file names, from where it is run: names, connections, certificates,
+credentials, pathways, Slack, buckets, queue, scanner, store. It changes nothing, and asks a service
+only what became of a run that cannot exist. Its --json has one more key, "live":
+  {"version": 1, "ok", "seconds", "counts": {STATE: N}, "checks": [{"path": [...], "title", "state",
+   "said", "milliseconds", "findings": [{"code", "grave", "what", "why", "mend"}]}]}
+where STATE is ok, warning, wrong, untold (cannot be told from here) or skipped (not tried), and
+"live" is null for a file with problems: nothing is looked at then.
+
+exit codes: 0 the file is fine, and nothing looked at is wrong · 1 it has problems, or something
+is wrong · 2 it cannot be read
 """
 
 
@@ -62,6 +72,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
+        "--live",
+        action="store_true",
+        help="look at everything the file names too: is it there, and does it work?",
+    )
+    parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of the format and stop"
     )
     parser.set_defaults(run=run)
@@ -87,8 +102,33 @@ def run(args: argparse.Namespace, environ: Mapping[str, str] | None = None) -> i
         sys.stderr.write(said)
         return 2
     report = check(text, file=file, environ=env)
+    if getattr(args, "live", False):
+        return live(report, Path(file), environ=env, plain=args.json)
     _write(as_json(report) if args.json else harmless_lines(as_text(report)))
     return 1 if report.problems else 0
+
+
+def live(report: Report, file: Path, *, environ: Mapping[str, str], plain: bool) -> int:
+    """Return the exit code after printing what a look at all that a file names found.
+
+    A file with problems is not looked behind. *plain*: as one JSON object.
+    """
+    if report.settings is None or report.problems:
+        told = f"{as_text(report)}\nNothing was looked at: mend the file first."
+        whole = json.dumps({**_plain(report), "live": None}, indent=2)
+        _write(whole if plain else harmless_lines(told))
+        return 1
+    # Only a look needs all the adapters.
+    from tidegate.entry.doctor.report import look
+
+    found = look(report.settings, file, environ=environ)
+    if plain:
+        seen = {**_plain(report), "ok": found.diagnosis.ok, "live": found.plain()}
+        _write(json.dumps(seen, indent=2))
+    else:
+        warnings = [_line(report.file, warning, "warning: ") for warning in report.warnings]
+        _write(harmless_lines("\n".join([*warnings, *([""] if warnings else []), *found.lines()])))
+    return 0 if found.diagnosis.ok else 1
 
 
 def _text(file: Path) -> str:
@@ -186,6 +226,7 @@ def _files(settings: Settings, folder: Path) -> Iterator[Complaint]:
         named += [
             (("pathways", name, "ca_file"), pathway.ca_file),
             (("pathways", name, "client_cert"), pathway.client_cert),
+            (("pathways", name, "client_key"), pathway.client_key),
             (
                 ("pathways", name, "auth", "path"),
                 auth.path if auth is not None and auth.type == "token_file" else None,
@@ -205,17 +246,18 @@ def _files(settings: Settings, folder: Path) -> Iterator[Complaint]:
 
 def as_json(report: Report) -> str:
     """Return *report* as one JSON object."""
+    return json.dumps(_plain(report), indent=2)
+
+
+def _plain(report: Report) -> dict[str, Any]:
     settings = report.settings
-    return json.dumps(
-        {
-            "ok": not report.problems,
-            "file": report.file,
-            "problems": [asdict(problem) for problem in report.problems],
-            "warnings": [asdict(warning) for warning in report.warnings],
-            "summary": None if settings is None else _summary(settings),
-        },
-        indent=2,
-    )
+    return {
+        "ok": not report.problems,
+        "file": report.file,
+        "problems": [asdict(problem) for problem in report.problems],
+        "warnings": [asdict(warning) for warning in report.warnings],
+        "summary": None if settings is None else _summary(settings),
+    }
 
 
 def as_text(report: Report) -> str:
@@ -273,6 +315,10 @@ def _events(settings: Settings) -> dict[str, Any] | None:
 def _reach(pathway: Pathway) -> dict[str, str]:
     if isinstance(pathway, ApiGatewayPathway):
         proof = f"signed with SigV4 for {pathway.service} in {pathway.region}"
+    elif pathway.auth is not None and pathway.auth.type == "sigv4":
+        proof = f"signed with SigV4 for {pathway.auth.service} in {pathway.auth.region}"
+    elif pathway.auth is not None and pathway.auth.type == "web_identity":
+        proof = f"with a token of AWS STS for {pathway.auth.audience}"
     elif pathway.auth is not None and pathway.auth.type == "token_file":
         proof = "with a token from a file"
     else:

@@ -28,6 +28,14 @@ COMMANDS: Final = {
     "send": ("tidegate.entry.send_command", "send a message or files to a channel"),
     "share": ("tidegate.entry.share_command", "share an object of S3 in a channel"),
     "identity": ("tidegate.entry.identity_command", "print the keys services verify us by"),
+    "init": (
+        "tidegate.entry.init_command",
+        "write the files of a new set-up: configuration, Slack app, stacks, Helm values",
+    ),
+    "manifest": (
+        "tidegate.entry.manifest_command",
+        "print the Slack app's manifest, or what an installed app lacks",
+    ),
 }
 #: Commands of other packages, found by entry point, and the extra that brings them.
 GROUP: Final = "tidegate.commands"
@@ -41,6 +49,7 @@ LONG_RUNNING: Final = frozenset({"serve", "worker"})
 EPILOG: Final = """\
 examples:
   tidegate dev                                # see it work on this machine
+  tidegate init                               # the files of a set-up of your own
   tidegate check --config tidegate.yaml       # before you start it
   tidegate serve --config tidegate.yaml
 

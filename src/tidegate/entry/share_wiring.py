@@ -23,9 +23,10 @@ from tidegate.core.share import Mode, Rules, refusal
 from tidegate.core.sigv4 import Credentials
 from tidegate.core.web_address import AddressError, slack_api_url, split
 from tidegate.errors import ConfigError, Problem, SecretError
-from tidegate.ports import Clock, Front, Journal, Objects, Queue
+from tidegate.ports import Clock, Front, Journal, Objects
 
 if TYPE_CHECKING:
+    from tidegate.adapters.sqs import Sqs
     from tidegate.core.settings import Events, SecretRef, Settings
 
 MAX_CONFIG_BYTES: Final = 4_194_304
@@ -238,17 +239,25 @@ def open_objects(*, clock: Clock, journal: Journal, region: str | None, endpoint
     return _objects(os.environ, clock=clock, journal=journal, region=region, endpoint=endpoint)
 
 
-def open_queue(events: "Events", *, clock: Clock, journal: Journal, region: str | None) -> Queue:
+def open_keys(journal: Journal) -> KeysOfAws:
+    """Return the AWS credentials that S3 and queues are asked with."""
+    return _credentials(os.environ, journal)
+
+
+def named_region(region: str | None) -> str | None:
+    """Return the region that is named: what is given, or AWS's own variables."""
+    return region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+
+
+def open_queue(events: "Events", *, clock: Clock, journal: Journal, region: str | None) -> "Sqs":
     """Return the way to the queue that events arrive in, with the credentials of S3."""
     from tidegate.adapters.sqs import Sqs
 
-    environ = os.environ
-    named = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     return Sqs(
         url=events.queue_url,
         dead_letter_url=events.dead_letter_url,
-        region=events.region or region or named or SOME_REGION,
-        credentials=_credentials(environ, journal),
+        region=events.region or named_region(region) or SOME_REGION,
+        credentials=open_keys(journal),
         clock=clock,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.secrets import SecretReader
@@ -12,6 +12,9 @@ from tidegate.core import plan
 from tidegate.core.settings import SecretRef, Settings, sqlite_path
 from tidegate.errors import ConfigError, Problem, SecretError, StoreError
 from tidegate.ports import Store
+
+if TYPE_CHECKING:
+    from tidegate.adapters.postgres import Address
 
 #: Set in every container that ECS starts.
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
@@ -55,6 +58,18 @@ async def open_store(
     )
 
 
+def address(settings: Settings, folder: Path, secrets: SecretReader) -> "Address":
+    """Return where the database is. Raises `ConfigError`."""
+    try:  # only who has a database needs its driver
+        from tidegate.adapters.postgres import Address
+    except ImportError:
+        mend = "install it: pip install 'tidegate[postgres]'"
+        raise _refused("a PostgreSQL store needs asyncpg, which is not installed", mend) from None
+    ref = settings.store.password
+    password = None if ref is None else partial(_password, secrets, ref)
+    return Address(url=settings.store.url, folder=folder, password=password)
+
+
 async def _open_postgres(
     settings: Settings,
     folder: Path,
@@ -62,15 +77,11 @@ async def _open_postgres(
     changed: Callable[[], None] | None,
     existing: bool,
 ) -> Store:
-    try:  # only who has a database needs its driver
-        from tidegate.adapters.postgres import Address, PostgresStore
-    except ImportError:
-        mend = "install it: pip install 'tidegate[postgres]'"
-        raise _refused("a PostgreSQL store needs asyncpg, which is not installed", mend) from None
-    ref = settings.store.password
-    password = None if ref is None else partial(_password, secrets, ref)
+    there = address(settings, folder, secrets)
+    from tidegate.adapters.postgres import PostgresStore
+
     return await PostgresStore.open(
-        Address(url=settings.store.url, folder=folder, password=password),
+        there,
         clock=SystemClock(),
         retention_days=settings.store.retention_days,
         button_days=plan.oldest_button_days(settings),
@@ -105,15 +116,20 @@ def refuse_passing_disk(settings: Settings, folder: Path, environ: Mapping[str, 
     if ECS not in environ or not is_sqlite(settings):
         return
     path = store_path(settings, folder)
-    try:
-        mounts = _MOUNTS.read_text("utf-8", errors="replace")
-    except OSError:
-        mounts = ""
-    if not lasts(path.parent, mounts):
+    if not on_a_volume(path.parent):
         raise _refused(
             f"{path.parent} is the container's own disk, which ECS throws away with the task",
             "use a database, postgresql://HOST/DATABASE, or mount a volume (EFS) there",
         )
+
+
+def on_a_volume(folder: Path) -> bool:
+    """Tell whether a folder lasts longer than the container that this process runs in."""
+    try:
+        mounts = _MOUNTS.read_text("utf-8", errors="replace")
+    except OSError:
+        mounts = ""
+    return lasts(folder, mounts)
 
 
 def lasts(folder: Path, mounts: str) -> bool:

@@ -17,9 +17,6 @@ from tidegate.adapters.clamd import Clamd
 from tidegate.adapters.clock import SystemClock
 from tidegate.adapters.identity import IdentitySigner, kept_key
 from tidegate.adapters.journal import EventJournal, LibraryLog
-from tidegate.adapters.pathways.direct import Direct
-from tidegate.adapters.pathways.execute_api import CredentialsSource, ExecuteApi
-from tidegate.adapters.pathways.transport import Place
 from tidegate.adapters.secrets import SecretReader
 from tidegate.adapters.slack_api import SlackApi, SlackClient, SlackFiles
 from tidegate.app.arrivals import Arrivals
@@ -34,9 +31,9 @@ from tidegate.app.tell import Teller
 from tidegate.app.worker import Pathway, Worker
 from tidegate.core import plan
 from tidegate.core.configuration import parse
-from tidegate.core.settings import ApiGatewayPathway, Settings
-from tidegate.core.settings import Pathway as PathwaySettings
+from tidegate.core.settings import Settings
 from tidegate.entry import store_wiring
+from tidegate.entry.pathway_wiring import open_pathways
 from tidegate.entry.share_wiring import open_fronts, open_objects, open_queue
 from tidegate.errors import ConfigError, Problem, SecretError
 from tidegate.ports import Clock, Front, Journal, Queue, Signer, Slack, Store
@@ -227,7 +224,9 @@ async def open_parts(configuration: Configuration) -> Parts:
         slack=SlackApi(client),
         sharing=sharing(settings, client, clock, journal, fronts),
         queue=_queue(settings, clock, journal),
-        pathways=_pathways(configuration, clock, journal),
+        pathways=open_pathways(
+            settings.pathways, near=configuration.near, clock=clock, journal=journal
+        ),
         signer=identity,
         clock=clock,
         journal=journal,
@@ -404,70 +403,3 @@ class _Secrets:
 def _problem(key: str, what: str) -> Problem:
     mend = "put the secret there before Tidegate starts"
     return Problem(line=None, column=None, key=key, what=what, mend=mend)
-
-
-def _pathways(
-    configuration: Configuration, clock: Clock, journal: Journal
-) -> Mapping[str, Pathway]:
-    sources: dict[str | None, CredentialsSource] = {}
-    return {
-        name: _pathway(name, pathway, configuration, clock, journal, sources)
-        for name, pathway in configuration.settings.pathways.items()
-    }
-
-
-def _pathway(
-    name: str,
-    pathway: PathwaySettings,
-    configuration: Configuration,
-    clock: Clock,
-    journal: Journal,
-    sources: dict[str | None, CredentialsSource],
-) -> Pathway:
-    place = Place(
-        url=pathway.url,
-        timeout_seconds=pathway.timeout_seconds,
-        concurrency=pathway.concurrency,
-        connect_to=pathway.connect_to,
-        host=pathway.host,
-        ca_file=str(configuration.near(pathway.ca_file)) if pathway.ca_file else None,
-        client_cert=str(configuration.near(pathway.client_cert)) if pathway.client_cert else None,
-    )
-    upstream: Direct | ExecuteApi
-    if isinstance(pathway, ApiGatewayPathway):
-        role = pathway.assume_role
-        if role not in sources:
-            sources[role] = _credentials(role, pathway.region, journal)
-        upstream, auth = (
-            ExecuteApi(
-                place,
-                region=pathway.region,
-                service=pathway.service,
-                credentials=sources[role],
-                clock=clock,
-            ),
-            "sigv4",
-        )
-    else:
-        token = pathway.auth if pathway.auth and pathway.auth.type == "token_file" else None
-        file = configuration.near(token.path) if token else None
-        audience = token.audience if token else None
-        upstream = Direct(place, token_file=file, token_audience=audience)
-        auth = "token_file" if file else "none"
-    return Pathway(
-        name=name,
-        upstream=upstream,
-        audience=pathway.audience,
-        base_path=place.base_path,
-        stage=isinstance(pathway, ApiGatewayPathway),
-        concurrency=pathway.concurrency,
-        auth=auth,
-    )
-
-
-def _credentials(role: str | None, region: str, journal: Journal) -> CredentialsSource:
-    # Only a gateway that signs needs the credential chain.
-    from tidegate.adapters.credentials import AssumedRole, ChainCredentials
-
-    assumed = AssumedRole(arn=role, region=region) if role else None
-    return ChainCredentials(journal=journal, role=assumed)

@@ -1,0 +1,1 @@
+"""What the doctor is made of, and how its findings are printed."""
