@@ -16,6 +16,7 @@ from tests.agent.app.stage import STRANGER, VIEWER, Stage
 from tests.agent.entry.door import Door, Told, door, listening
 from tests.agent.entry.signer import Signer, base64url, claims
 from tidegate_agent.core.answer import Answer
+from tidegate_agent.entry.protocol import PunctualProtocol
 from tidegate_agent.errors import BusyError, UnreachableError
 
 WEB = {"namespace": "staging", "deployment": "web"}
@@ -254,18 +255,28 @@ async def test_an_answer_whose_body_does_not_come_is_the_connections_last(
 async def test_an_answer_that_nobody_takes_is_not_kept(
     at: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given_up, give_up = asyncio.Event(), PunctualProtocol._give_up
+
+    def watched(protocol: PunctualProtocol) -> None:
+        give_up(protocol)
+        given_up.set()
+
     monkeypatch.setattr("tidegate_agent.entry.protocol.TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(PunctualProtocol, "_give_up", watched)
     reader, writer = await asyncio.open_connection("127.0.0.1", _port(at), limit=1024)
-    writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200)
-    await asyncio.sleep(1.0)
-    taken = 0
-    with contextlib.suppress(ConnectionError):
-        while chunk := await asyncio.wait_for(reader.read(65_536), 5):
-            taken += len(chunk)
-    assert 0 < taken < 200 * 60_000
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    try:
+        writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 200)
+        async with asyncio.timeout(20):
+            await given_up.wait()
+            taken = 0
+            with contextlib.suppress(ConnectionError):
+                while chunk := await reader.read(65_536):
+                    taken += len(chunk)
+        assert 0 < taken < 200 * 60_000
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def test_no_more_connections_are_let_in_than_there_may_be_at_once() -> None:
