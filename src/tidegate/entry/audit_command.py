@@ -10,6 +10,7 @@ from tidegate.core.model import AuditEntry, RunId
 from tidegate.core.text import harmless
 from tidegate.entry import wiring
 from tidegate.entry.admin import entry_as_json
+from tidegate.entry.arguments import add_config
 
 EXAMPLE: Final = """\
 examples:
@@ -27,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    add_config(parser)
     parser.add_argument("--run", dest="run_id", metavar="RUN", help="of one run, oldest first")
     parser.add_argument("--before", type=int, metavar="SEQ", help="older than this entry")
     parser.add_argument("--limit", type=int, default=100, metavar="N")

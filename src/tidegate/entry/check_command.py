@@ -22,6 +22,7 @@ from tidegate.core.settings import (
     Settings,
 )
 from tidegate.core.text import harmless, harmless_lines
+from tidegate.entry.arguments import add_config
 from tidegate.entry.wiring import environment
 from tidegate.errors import ConfigError, Problem
 
@@ -64,12 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the file; else TIDEGATE_CONFIG, else ./tidegate.yaml",
-    )
+    add_config(parser, "the file; else TIDEGATE_CONFIG, else ./tidegate.yaml")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--live",

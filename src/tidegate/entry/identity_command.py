@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from tidegate.entry import wiring
+from tidegate.entry.arguments import add_config
 
 EXAMPLE: Final = """\
 example:
@@ -22,7 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=["jwks"], help="the keys as a JWKS")
-    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    add_config(parser)
     parser.set_defaults(run=run)
 
 

@@ -29,6 +29,7 @@ from tidegate.core.slack_manifest import (
 from tidegate.core.text import harmless, harmless_lines
 from tidegate.core.web_address import AddressError
 from tidegate.entry import wiring
+from tidegate.entry.arguments import add_config
 from tidegate.errors import ConfigError, Problem, SecretError, SlackError
 
 EXAMPLE: Final = """\
@@ -60,12 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration; else TIDEGATE_CONFIG, else ./tidegate.yaml",
-    )
+    add_config(parser)
     parser.add_argument("--url", metavar="https://…", help="the gateway's public address")
     parser.add_argument("--name", default=DEFAULT_NAME, help="what the app is called (Tidegate)")
     form = parser.add_mutually_exclusive_group()

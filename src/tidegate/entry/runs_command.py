@@ -17,6 +17,7 @@ from tidegate.core.model import AuditEntry, Change, Run, RunId, State, run_id
 from tidegate.core.text import harmless
 from tidegate.entry import wiring
 from tidegate.entry.admin import entry_as_json, run_as_json
+from tidegate.entry.arguments import add_config
 from tidegate.errors import NoSuchRunError, NotAllowedNowError
 from tidegate.ports import RunFilter, Store
 
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    add_config(parser)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.core.text import harmless, harmless_lines
+from tidegate.entry.arguments import add_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,11 +89,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--dry-run", action="store_true", help="check all, and only say what it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="a configuration whose token is used; else TIDEGATE_CONFIG, else the environment's",
+    add_config(
+        parser, "a configuration whose token is used; else TIDEGATE_CONFIG, else the environment's"
     )
     parser.set_defaults(run=run, fail=parser.error)
 

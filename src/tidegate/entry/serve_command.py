@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidegate.entry import gateway, wiring
+from tidegate.entry.arguments import add_config
 
 EXAMPLE: Final = """\
 example:
@@ -34,12 +35,7 @@ def add_long_running(
         epilog=EXAMPLE.format(name=name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration; else TIDEGATE_CONFIG, else ./tidegate.yaml",
-    )
+    add_config(parser)
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidegate import __version__
 from tidegate.core.text import harmless, harmless_lines
-from tidegate.entry.arguments import Parser
+from tidegate.entry.arguments import Parser, add_config
 
 if TYPE_CHECKING:
     from tidegate.core.share import Order, Shared
@@ -92,12 +92,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="check all, and only say what it is")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="the configuration whose allow-lists bind; else TIDEGATE_CONFIG, else none",
-    )
+    add_config(parser, "the configuration whose allow-lists bind; else TIDEGATE_CONFIG, else none")
     parser.set_defaults(run=run)
 
 
