@@ -259,19 +259,24 @@ def _share_actions() -> Json:
     }
 
 
+_STAGING: Final[Json] = {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["staging"]}}
+_VERSION: Final = "[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?"
+
+
 def _cluster_actions() -> Json:
-    deployers = {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["staging"]}}
-    version = "[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?"
-    words: Json = {"namespace": {"default": "staging"}, "deployment": {"from": "text[0]"}}
+    return {**_deploys(), **_changes(), **_commands()}
+
+
+def _deploys() -> Json:
     return {
         "deploy-staging": {
             "use": "k8s_deploy",
             "pathway": "cluster",
             "params": {
                 "namespace": {"enum": ["staging"], "required": True},
-                "image": {"pattern": version},
+                "image": {"pattern": _VERSION},
             },
-            "allow": deployers,
+            "allow": _STAGING,
             "idempotent": True,
         },
         "deploy-production": {
@@ -281,47 +286,43 @@ def _cluster_actions() -> Json:
             "params": {
                 "namespace": {"enum": ["production"], "required": True},
                 "deployment": {"required": True},
-                "image": {"required": True, "pattern": version},
+                "image": {"required": True, "pattern": _VERSION},
             },
             "allow": {"user_groups": ["S0SRE"]},
             "rate_limit": "5/minute",
             "idempotent": True,
         },
-        "scale": {
-            "use": "k8s_scale",
-            "pathway": "cluster",
-            "params": {"replicas": {"max": 10}},
-            "allow": deployers,
-            "repeat": "allow",
-            "idempotent": True,
-        },
+    }
+
+
+def _changes() -> Json:
+    """Buttons that can be pressed as often as one likes."""
+    often: Json = {"pathway": "cluster", "repeat": "allow", "idempotent": True}
+    scale: Json = {"use": "k8s_scale", "params": {"replicas": {"max": 10}}, **often}
+    # More than their role may do in the cluster: there it is refused.
+    in_production = {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["production"]}}
+    return {
+        "scale": {**scale, "allow": _STAGING},
         "scale-production": {
-            "use": "k8s_scale",
+            **scale,
             "match": {"action_id": ["k8s_scale_production"]},
-            "pathway": "cluster",
-            "params": {"replicas": {"max": 10}},
-            # More than their role may do in the cluster: there it is refused.
-            "allow": {"user_groups": ["S0DEPLOYERS"], "params": {"namespace": ["production"]}},
-            "repeat": "allow",
-            "idempotent": True,
+            "allow": in_production,
         },
         **{
-            name: {
-                "use": f"k8s_{name}",
-                "pathway": "cluster",
-                "allow": deployers,
-                "repeat": "allow",
-                "idempotent": True,
-            }
+            name: {"use": f"k8s_{name}", "allow": _STAGING, **often}
             for name in ("restart", "rollback", "logs")
         },
         "status": {
             "use": "k8s_status",
-            "pathway": "cluster",
             "allow": {"users": "any", "channels": ["C0OPS", "C0REPORTS"]},
-            "repeat": "allow",
-            "idempotent": True,
+            **often,
         },
+    }
+
+
+def _commands() -> Json:
+    words: Json = {"namespace": {"default": "staging"}, "deployment": {"from": "text[0]"}}
+    return {
         "deploy-command": {
             "match": {"command": ["/deploy"]},
             "pathway": "cluster",
@@ -329,9 +330,9 @@ def _cluster_actions() -> Json:
             "params": {
                 **words,
                 "deployment": {"from": "text[0]", "required": True},
-                "image": {"from": "text[1]", "default": "2.4.1", "pattern": version},
+                "image": {"from": "text[1]", "default": "2.4.1", "pattern": _VERSION},
             },
-            "allow": deployers,
+            "allow": _STAGING,
             "idempotent": True,
         },
         "status-command": {

@@ -9,26 +9,9 @@ from typing import Final
 from tidegate.adapters.postgres.intake import let_go
 from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.adapters.postgres.transitions import Step, write
-from tidegate.core.model import Change, RunId, State
+from tidegate.core.model import RunId
 from tidegate.core.rows import RUN_SELECT, run_from
-
-#: Why a run ended that nobody took up in time.
-NOT_STARTED: Final = "not_started"
-#: … and why one that nobody let go on in time.
-NOT_CONFIRMED: Final = "not_confirmed"
-
-#: How long Slack honours a response URL.
-RESPONSE_URL_SECONDS: Final = 1800.0
-
-#: How long a run stays `received` before the intake that wrote it is held to be dead: as long
-#: as an acknowledgement may take.
-ADOPT_SECONDS: Final = 2.0
-
-#: Effect keys outlive their runs, so that an old button is retired before its key is.
-EFFECT_EXTRA_SECONDS: Final = 35 * 86400.0
-
-#: How many rows one transaction takes, so that no click waits long behind it.
-BATCH: Final = 100
+from tidegate.core.upkeep import BATCH, RESPONSE_URL_SECONDS, effects_before, expiry
 
 RECEIVED: Final = "SELECT id FROM runs WHERE state = 'received' ORDER BY created_at LIMIT 1000"
 UNSTARTED: Final = (
@@ -81,17 +64,7 @@ async def adopt(tx: Transaction, run_ids: Sequence[RunId]) -> int:
 async def expire(tx: Transaction) -> int:
     """Expire runs that were not started in time and that nobody works on."""
     runs = list(map(run_from, await tx.all(UNSTARTED, tx.now)))
-    steps = [
-        Step(
-            old=run,
-            change=Change(
-                state=State.EXPIRED,
-                reason=NOT_STARTED if run.state is State.QUEUED else NOT_CONFIRMED,
-            ),
-            mark=tx.mark,
-        )
-        for run in runs
-    ]
+    steps = [Step(old=run, change=expiry(run), mark=tx.mark) for run in runs]
     if steps:
         await write(tx, steps)
     return len(runs)
@@ -118,7 +91,9 @@ async def remove(tx: Transaction, *, retention_seconds: float, button_seconds: f
         await tx.all(_LOCK_VIEWS, views)
         removed += await tx.do(_REMOVE_VIEWS, views)
     removed += await tx.do(REMOVE_DELIVERIES, before)
-    effects_before = min(before, tx.now - button_seconds) - EFFECT_EXTRA_SECONDS
-    removed += await tx.do(REMOVE_EFFECTS, effects_before)
+    held_before = effects_before(
+        tx.now, retention_seconds=retention_seconds, button_seconds=button_seconds
+    )
+    removed += await tx.do(REMOVE_EFFECTS, held_before)
     removed += await tx.do(REMOVE_AUDIT, before)
     return removed

@@ -6,10 +6,10 @@ from typing import Any, Final
 from msgspec import structs
 
 from tidegate.adapters.postgres.transaction import Transaction
-from tidegate.adapters.postgres.transitions import GRACE_SECONDS, audit, soon, step
+from tidegate.adapters.postgres.transitions import audit, soon, step
 from tidegate.core import lifecycle
+from tidegate.core.holding import Holder, refused_late
 from tidegate.core.model import (
-    Change,
     Draft,
     Duplicate,
     Joined,
@@ -31,18 +31,8 @@ from tidegate.core.rows import (
     run_from,
     run_row,
 )
+from tidegate.core.telling import GRACE_SECONDS
 from tidegate.errors import NotAllowedNowError
-
-#: Why a run ended that was committed after its caller had been refused.
-LATE: Final = "refused_late"
-
-#: How long nobody else is let past who is not known to be allowed: a worker mostly learns it in a
-#: fraction of that.
-UNSURE_SECONDS: Final = 2.0
-
-_NOT_BEGUN: Final = frozenset(
-    {State.RECEIVED, State.AWAITING_APPROVAL, State.AWAITING_CONFIRMATION, State.QUEUED}
-)
 
 FIND_RUN: Final = f"SELECT {RUN_SELECT} FROM runs WHERE id = $1"
 LOCK_RUN: Final = f"{FIND_RUN} FOR UPDATE"
@@ -282,11 +272,11 @@ async def record(tx: Transaction, draft: Draft, mark: str) -> RecordResult:
     known = await claim_delivery(tx, run.delivery_key, run.id, mark)
     if known is not None:
         return await _known(tx, draft, mark, known)
-    held = None
+    holder = None
     if run.effect_key is not None:
-        held = await _claim_effect(tx, run, run.effect_key)
-    if held is not None and _is_joined(run, held, tx.now):
-        return await _join(tx, run, held)
+        holder = await _claim_effect(tx, run, run.effect_key)
+    if holder is not None and holder.is_joined_by(run, tx.now):
+        return await _join(tx, run, holder)
     if draft.rate is not None:
         opens = await _opens_at(tx, run, *draft.rate)
         if opens is not None:
@@ -320,14 +310,14 @@ async def _known(tx: Transaction, draft: Draft, mark: str, row: Row) -> RecordRe
     return Duplicate(run_id=run_id)
 
 
-async def _claim_effect(tx: Transaction, run: Run, key: str) -> Row | None:
+async def _claim_effect(tx: Transaction, run: Run, key: str) -> Holder | None:
     """Claim an effect key, or return who holds it. Whoever held it may give it back meanwhile."""
     while True:
         if await tx.do(CLAIM_EFFECT, key, run.id, tx.now, run.user_id, run.sure):
             return None
         held = await tx.one(FIND_EFFECT, key)
         if held is not None:
-            return held
+            return Holder(*held)
 
 
 async def insert(
@@ -353,9 +343,9 @@ async def take_on(tx: Transaction, answered: Sequence[RunId], refused: Sequence[
     """Take recorded runs on: the refused to their end, the others to where they were to go."""
     for run_id in sorted(refused):
         run = await find_run(tx, run_id, lock=True)
-        # Another process may have adopted it while this one stood still: it has not begun.
-        if run is not None and run.attempts == 0 and run.state in _NOT_BEGUN:
-            await step(tx, run, Change(state=State.EXPIRED, reason=LATE, actor="intake"))
+        late = refused_late(run) if run is not None else None
+        if run is not None and late is not None:
+            await step(tx, run, late)
             # A modal that was refused comes again with the same key, and is to be taken then.
             await tx.do(_DROP_DELIVERY, run.delivery_key, run.id)
     if answered:
@@ -379,29 +369,8 @@ async def refuse(tx: Transaction, refusal: Refusal) -> bool:
     return True
 
 
-def _is_joined(run: Run, held: Row, now: float) -> bool:
-    """Whether who holds the effect is sure to, is the same person, or was only just here."""
-    _, at, _, user_id, sure = held
-    return bool(sure) or user_id == run.user_id or now - at < UNSURE_SECONDS
-
-
-async def _join(tx: Transaction, run: Run, row: Row) -> Joined:
-    holder_id, at, state, user_id, _ = row
-    held = await find_run(tx, holder_id)
-    if held is None:  # retention let the run go; its key is kept longer
-        held = structs.replace(
-            run,
-            id=RunId(holder_id),
-            state=State(state or State.UNKNOWN),
-            user_id=user_id,
-            user_name="",
-            view_id=None,
-            response_url=None,
-            created_at=at,
-            updated_at=at,
-            next_at=None,
-            finished_at=at,
-        )
+async def _join(tx: Transaction, run: Run, holder: Holder) -> Joined:
+    held = await find_run(tx, holder.run_id) or holder.forgotten(run)
     await tx.do(_POINT_DELIVERY, held.id, run.delivery_key)
     await audit(tx, structs.replace(run, id=held.id), "joined", actor=run.user_id)
     return Joined(run=held)

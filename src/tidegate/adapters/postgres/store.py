@@ -25,6 +25,7 @@ from tidegate.core.model import (
     RunId,
     View,
 )
+from tidegate.core.upkeep import BATCH, MAX_ROUNDS, Received
 from tidegate.errors import StoreError
 from tidegate.ports import Clock, RunFilter, Swept
 
@@ -37,7 +38,6 @@ _OPEN_SECONDS: Final = 15.0  # a database that is just starting, or failing over
 _AGAIN_SECONDS: Final = 0.5
 _CLOSE_SECONDS: Final = 5.0
 _PROBE_SECONDS: Final = 2.0
-_MAX_ROUNDS: Final = 20  # batches of one kind in one sweep
 _MAX_LISTED: Final = 1000
 
 _REMEMBER: Final = "INSERT INTO memos (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -70,7 +70,7 @@ class PostgresStore:
         self._retention_seconds = retention_days * 86400
         self._button_seconds = button_days * 86400
         self._on_change = on_change
-        self._received_since: dict[RunId, float] = {}
+        self._received = Received()
         self._closed = False
         self._news = News(connections, schema=name, own=clock.entropy(8).hex(), heard=self._changed)
         self._transactor = Transactor(connections, clock=clock, stirred=self._stirred)
@@ -319,13 +319,7 @@ class PostgresStore:
     async def _adopt(self) -> int:
         """Let those runs go on that this store has seen `received` for too long."""
         seen = await self._read(housekeeping.waiting)
-        now = self._clock.monotonic()
-        self._received_since = {id_: self._received_since.get(id_, now) for id_ in seen}
-        orphans = [
-            id_
-            for id_, since in self._received_since.items()
-            if now - since >= housekeeping.ADOPT_SECONDS
-        ]
+        orphans = self._received.overdue(seen, self._clock.monotonic())
         if not orphans:
             return 0
         return await self._transactor.do(lambda tx: housekeeping.adopt(tx, orphans))
@@ -333,10 +327,10 @@ class PostgresStore:
     async def _repeat(self, job: Operation[int]) -> int:
         """Do a job batch by batch until nothing is left of it, within bounds."""
         total = 0
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             done = await self._transactor.do(job)
             total += done
-            if done < housekeeping.BATCH:
+            if done < BATCH:
                 break
         return total
 

@@ -15,10 +15,8 @@ from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Change, Run, State
 from tidegate.core.rows import later_json
+from tidegate.core.telling import GRACE_SECONDS
 from tidegate.errors import EffectTakenError, NotAllowedNowError, StoreError
-
-#: How long a view waits for more to tell before it is rendered: quick work is told once.
-GRACE_SECONDS: Final = 0.3
 
 _AUDIT: Final = (
     "INSERT INTO audit (at, run_id, event, actor, action, reason, user_id, channel_id) "

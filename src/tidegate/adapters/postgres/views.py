@@ -9,12 +9,9 @@ from tidegate.adapters.postgres.transaction import Transaction
 from tidegate.core.lifecycle import is_final
 from tidegate.core.model import Posting, Run, View, ViewDraft
 from tidegate.core.rows import RUN_SELECT, VIEW_SELECT, run_from, view_from
+from tidegate.core.telling import MAX_MOVED, MAX_RUNS, Kept, was_told_to_its_end
+from tidegate.core.telling import told as after_telling
 from tidegate.errors import LeaseLostError
-
-#: How many of its runs a view shows.
-MAX_RUNS: Final = 100
-
-_MAX_MOVED: Final = 1000
 
 _DUE: Final = (
     "(SELECT id, urgent, wake_at FROM views WHERE {urgent} AND wake_at <= $1::float8 "
@@ -101,32 +98,18 @@ async def told(
         return
     if row is None or row[-2] != view.token:
         raise LeaseLostError(_LOST)
-    old_posting, old_ts, version, shown, urgent, lookups, failures, leased_at, told_at = row[:9]
-    now_posting = old_posting if posting is None else posting.value
-    if posting is Posting.AMBIGUOUS:
-        lookups += 1
-    elif posting is Posting.POSTED:
-        lookups = 0
-    if rendered:
-        shown, told_at = max(shown, view.version), leased_at
-    stays = version > shown and now_posting != Posting.GIVEN_UP.value
-    hold = 0.0 if due_at is None else due_at
-    await tx.do(
-        _TOLD,
-        now_posting,
-        old_ts if ts is None else ts,
-        channel_id,
-        shown,
-        urgent > shown,
-        lookups,
-        failures + 1 if failed else 0,
-        hold,
-        max(tx.now, hold) if stays else None,
-        told_at,
-        tx.mark,
-        view.id,
+    now = after_telling(
+        Kept(*row[:9]),
+        seen=view.version,
+        posting=posting,
+        ts=ts,
+        rendered=rendered,
+        due_at=due_at,
+        failed=failed,
+        now=tx.now,
     )
-    tx.stirred = tx.stirred or stays
+    await tx.do(_TOLD, now.posting, now.ts, channel_id, *now[2:], tx.mark, view.id)
+    tx.stirred = tx.stirred or now.due_at is not None
 
 
 async def moved(tx: Transaction, view: View) -> None:
@@ -136,10 +119,10 @@ async def moved(tx: Transaction, view: View) -> None:
     if row is None or row[-2] != view.token:
         raise LeaseLostError(_LOST)
     told_at = row[8]
-    runs = (await _runs(tx, [view.id], _MAX_MOVED))[view.id]
+    runs = (await _runs(tx, [view.id], MAX_MOVED))[view.id]
     await tx.do(_DETACH, view.id)
     for run in runs:
-        if is_final(run.state) and run.updated_at < told_at:
+        if was_told_to_its_end(run, told_at):
             continue
         draft = ViewDraft(channel_id=view.channel_id, thread_ts=view.thread_ts)
         own = await insert_view(tx, view.team_id, draft, due_at=tx.now)

@@ -6,26 +6,9 @@ from typing import Final
 from tidegate.adapters.sqlite.intake import let_go
 from tidegate.adapters.sqlite.transitions import step
 from tidegate.adapters.sqlite.writer import Transaction
-from tidegate.core.model import Change, RunId, State
+from tidegate.core.model import RunId
 from tidegate.core.rows import RUN_SELECT, as_json, run_from
-
-#: Why a run ended that nobody took up in time.
-NOT_STARTED: Final = "not_started"
-#: … and why one that nobody let go on in time.
-NOT_CONFIRMED: Final = "not_confirmed"
-
-#: How long Slack honours a response URL.
-RESPONSE_URL_SECONDS: Final = 1800.0
-
-#: How long a run stays `received` before the intake that wrote it is held to be dead: as long
-#: as an acknowledgement may take.
-ADOPT_SECONDS: Final = 2.0
-
-#: Effect keys outlive their runs, so that an old button is retired before its key is.
-EFFECT_EXTRA_SECONDS: Final = 35 * 86400.0
-
-#: How many rows one transaction takes, so that no click waits long behind it.
-BATCH: Final = 100
+from tidegate.core.upkeep import BATCH, RESPONSE_URL_SECONDS, effects_before, expiry
 
 RECEIVED: Final = "SELECT id FROM runs WHERE state = 'received' ORDER BY created_at LIMIT 1000"
 UNSTARTED: Final = (
@@ -73,8 +56,7 @@ def expire(tx: Transaction) -> int:
     """Expire runs that were not started in time and that nobody works on."""
     rows = tx.all(UNSTARTED, (tx.now, tx.now, BATCH))
     for run in map(run_from, rows):
-        reason = NOT_STARTED if run.state is State.QUEUED else NOT_CONFIRMED
-        step(tx, run, Change(state=State.EXPIRED, reason=reason))
+        step(tx, run, expiry(run))
     return len(rows)
 
 
@@ -99,7 +81,9 @@ def remove(tx: Transaction, *, retention_seconds: float, button_seconds: float =
         views = as_json(sorted({row[1] for row in rows if row[1] is not None}))
         removed += tx.do(_REMOVE_VIEWS, (views,))
     removed += tx.do(REMOVE_DELIVERIES, (before, BATCH))
-    effects_before = min(before, tx.now - button_seconds) - EFFECT_EXTRA_SECONDS
-    removed += tx.do(REMOVE_EFFECTS, (effects_before, BATCH))
+    held_before = effects_before(
+        tx.now, retention_seconds=retention_seconds, button_seconds=button_seconds
+    )
+    removed += tx.do(REMOVE_EFFECTS, (held_before, BATCH))
     removed += tx.do(REMOVE_AUDIT, (before, BATCH))
     return removed

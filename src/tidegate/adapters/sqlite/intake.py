@@ -5,12 +5,12 @@ from typing import Final
 
 from msgspec import structs
 
-from tidegate.adapters.sqlite.rows import Row, Values, find_run
-from tidegate.adapters.sqlite.transitions import GRACE_SECONDS, audit, mark_view, soon, step
+from tidegate.adapters.sqlite.rows import Values, find_run
+from tidegate.adapters.sqlite.transitions import audit, mark_view, soon, step
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
+from tidegate.core.holding import Holder, refused_late
 from tidegate.core.model import (
-    Change,
     Draft,
     Duplicate,
     Joined,
@@ -25,18 +25,8 @@ from tidegate.core.model import (
     ViewDraft,
 )
 from tidegate.core.rows import RUN_GIVEN, as_json, run_row
+from tidegate.core.telling import GRACE_SECONDS
 from tidegate.errors import NotAllowedNowError
-
-#: Why a run ended that was committed after its caller had been refused.
-LATE: Final = "refused_late"
-
-#: How long nobody else is let past who is not known to be allowed: a worker mostly learns it in a
-#: fraction of that.
-UNSURE_SECONDS: Final = 2.0
-
-_NOT_BEGUN: Final = frozenset(
-    {State.RECEIVED, State.AWAITING_APPROVAL, State.AWAITING_CONFIRMATION, State.QUEUED}
-)
 
 CLAIM_DELIVERY: Final = (
     "INSERT INTO deliveries (key, run_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -129,8 +119,9 @@ def record(tx: Transaction, draft: Draft) -> RecordResult:
         CLAIM_EFFECT, (run.effect_key, run.id, tx.now, run.user_id, run.sure)
     ):
         held = tx.one(FIND_EFFECT, (run.effect_key,))
-    if held is not None and _is_joined(run, held, tx.now):
-        return _join(tx, run, held)
+    holder = None if held is None else Holder(*held)
+    if holder is not None and holder.is_joined_by(run, tx.now):
+        return _join(tx, run, holder)
     if draft.rate is not None:
         opens = _opens_at(tx, run, *draft.rate)
         if opens is not None:
@@ -150,9 +141,9 @@ def take_on(tx: Transaction, answered: Sequence[RunId], refused: Sequence[RunId]
     """Take recorded runs on: the refused to their end, the others to where they were to go."""
     for run_id in refused:
         run = find_run(tx.connection, run_id)
-        # Another process may have adopted it while this one stood still: it has not begun.
-        if run is not None and run.attempts == 0 and run.state in _NOT_BEGUN:
-            step(tx, run, Change(state=State.EXPIRED, reason=LATE, actor="intake"))
+        late = refused_late(run) if run is not None else None
+        if run is not None and late is not None:
+            step(tx, run, late)
             # A modal that was refused comes again with the same key, and is to be taken then.
             tx.do(_DROP_DELIVERY, (run.delivery_key, run.id))
     if answered:
@@ -190,29 +181,8 @@ def refuse(tx: Transaction, refusal: Refusal) -> bool:
     return True
 
 
-def _is_joined(run: Run, held: Row, now: float) -> bool:
-    """Whether who holds the effect is sure to, is the same person, or was only just here."""
-    _, at, _, user_id, sure = held
-    return bool(sure) or user_id == run.user_id or now - at < UNSURE_SECONDS
-
-
-def _join(tx: Transaction, run: Run, row: Row) -> Joined:
-    holder_id, at, state, user_id, _ = row
-    held = find_run(tx.connection, holder_id)
-    if held is None:  # retention let the run go; its key is kept longer
-        held = structs.replace(
-            run,
-            id=RunId(holder_id),
-            state=State(state or State.UNKNOWN),
-            user_id=user_id,
-            user_name="",
-            view_id=None,
-            response_url=None,
-            created_at=at,
-            updated_at=at,
-            next_at=None,
-            finished_at=at,
-        )
+def _join(tx: Transaction, run: Run, holder: Holder) -> Joined:
+    held = find_run(tx.connection, holder.run_id) or holder.forgotten(run)
     tx.do(_POINT_DELIVERY, (held.id, run.delivery_key))
     audit(tx, structs.replace(run, id=held.id), "joined", actor=run.user_id)
     return Joined(run=held)

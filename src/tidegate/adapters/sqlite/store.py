@@ -24,13 +24,13 @@ from tidegate.core.model import (
     RunId,
     View,
 )
+from tidegate.core.upkeep import BATCH, MAX_ROUNDS, Received
 from tidegate.errors import StoreError
 from tidegate.ports import Clock, RunFilter, Swept
 
 T = TypeVar("T")
 
 _PROBE_SECONDS: Final = 2.0
-_MAX_ROUNDS: Final = 20  # batches of one kind in one sweep
 _MAX_LISTED: Final = 1000
 
 _REMEMBER: Final = "INSERT INTO memos (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -69,7 +69,7 @@ class SqliteStore:
         self._clock = clock
         self._retention_seconds = retention_days * 86400
         self._button_seconds = button_days * 86400
-        self._received_since: dict[RunId, float] = {}
+        self._received = Received()
         self._closed = False
 
     @classmethod
@@ -278,13 +278,7 @@ class SqliteStore:
     async def _adopt(self) -> int:
         """Let those runs go on that this store has seen `received` for too long."""
         seen = await self._writer.do(housekeeping.waiting)
-        now = self._clock.monotonic()
-        self._received_since = {id_: self._received_since.get(id_, now) for id_ in seen}
-        orphans = [
-            id_
-            for id_, since in self._received_since.items()
-            if now - since >= housekeeping.ADOPT_SECONDS
-        ]
+        orphans = self._received.overdue(seen, self._clock.monotonic())
         if not orphans:
             return 0
         return await self._writer.do(lambda tx: housekeeping.adopt(tx, orphans))
@@ -292,10 +286,10 @@ class SqliteStore:
     async def _repeat(self, job: Callable[[Transaction], int]) -> int:
         """Do a job batch by batch until nothing is left of it, within bounds."""
         total = 0
-        for _ in range(_MAX_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             done = await self._writer.do(job)
             total += done
-            if done < housekeeping.BATCH:
+            if done < BATCH:
                 break
         return total
 

@@ -14,11 +14,11 @@ from typing import Final
 
 from tidegate.adapters.sqlite.intake import going_on, record
 from tidegate.adapters.sqlite.rows import Values
-from tidegate.adapters.sqlite.transitions import GRACE_SECONDS
 from tidegate.adapters.sqlite.writer import Transaction
 from tidegate.core import lifecycle
 from tidegate.core.model import Draft, Recorded, RecordResult, RunId, State, ViewDraft
 from tidegate.core.rows import RUN_GIVEN, as_json, run_row
+from tidegate.core.telling import GRACE_SECONDS
 
 _NUL: Final = "\\u0000"  # where SQLite's JSON functions would end the text
 
