@@ -1,5 +1,6 @@
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +133,11 @@ def test_a_button_moved_or_changed_is_not_ours(data: st.DataObject) -> None:
     changed = value[:at] + data.draw(st.characters()) + value[at + 1 :]
     if changed != value:
         assert keys.unseal(SECRET, changed, team_id="T1", channel_id="C1") is None
+
+
+@pytest.mark.parametrize("value", ["\ud800", "01HZ.\udc00", "01\ud800Z.0123"])
+def test_half_a_character_is_not_ours(value: str) -> None:
+    assert keys.unseal(SECRET, value, team_id="T1", channel_id="C1") is None
 
 
 def test_a_direct_message_without_a_channel_has_a_seal_of_its_own() -> None:

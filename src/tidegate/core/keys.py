@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from tidegate.core.model import Interaction, Kind, Run
+from tidegate.core.text import is_whole
 
 #: Action ids of our own buttons begin so; routes cannot match them.
 OWN_PREFIX: Final = "tidegate:"
@@ -86,6 +87,8 @@ def sealed_value(secret: bytes, *, team_id: str, channel_id: str | None, run_id:
 
 def unseal(secret: bytes, value: str, *, team_id: str, channel_id: str | None) -> str | None:
     """Return the run id of one of our own buttons, or None if the proof does not hold."""
+    if not is_whole(value):
+        return None
     run_id, _, proof = value.partition(".")
     expected = seal(secret, team_id=team_id, channel_id=channel_id, run_id=run_id)
     return run_id if hmac.compare_digest(expected.encode(), proof.encode()) else None
